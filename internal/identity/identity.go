@@ -7,7 +7,11 @@
 // without a mapping for a route cannot be constructed: [NewMux] refuses it.
 package identity
 
-import "context"
+import (
+	"context"
+	"maps"
+	"slices"
+)
 
 // User is an authenticated caller. The zero User is nobody.
 type User struct {
@@ -20,14 +24,7 @@ type User struct {
 }
 
 // InGroup reports whether the user belongs to the group.
-func (u User) InGroup(group string) bool {
-	for _, g := range u.Groups {
-		if g == group {
-			return true
-		}
-	}
-	return false
-}
+func (u User) InGroup(group string) bool { return slices.Contains(u.Groups, group) }
 
 // Action is what a request wants, in Kubernetes' terms. Group defaults to "fathom.dev".
 type Action struct {
@@ -50,6 +47,17 @@ type Authenticator interface {
 // Authorizer decides. It returns nil, a Forbidden fault that names the verb, resource and user, or Unavailable.
 type Authorizer interface {
 	Authorize(ctx context.Context, user User, action Action) error
+}
+
+// clone keeps a caller from changing what the cache remembers.
+func (u User) clone() User {
+	c := u
+	c.Groups = slices.Clone(u.Groups)
+	c.Extra = maps.Clone(u.Extra)
+	for k, v := range c.Extra {
+		c.Extra[k] = slices.Clone(v)
+	}
+	return c
 }
 
 type userKey struct{}

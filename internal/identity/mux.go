@@ -3,8 +3,10 @@
 package identity
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"fathom.dev/fathom/internal/fault"
@@ -35,8 +37,17 @@ type MuxOptions struct {
 	Fail func(http.ResponseWriter, *http.Request, error)
 }
 
+type guardedMux struct {
+	routes []Route
+	mux    *http.ServeMux
+	fail   func(http.ResponseWriter, *http.Request, error)
+	origin *http.CrossOriginProtection
+}
+
 // NewMux builds the only kind of handler a door may have: each route authenticates, maps to an Action, authorizes and
-// records before its handler runs. It refuses a table with a route that maps to nothing.
+// records before its handler runs. It refuses a table with a route that maps to nothing, has no method or collides
+// with another. The handler answers Invalid to paths with tricks in them (see [CleanPath]), Forbidden to a browser
+// that changes something from another site, and NotFound to what is not in the table.
 func NewMux(routes []Route, opt MuxOptions) (http.Handler, error) {
 	if opt.Authenticator == nil || opt.Authorizer == nil {
 		return nil, fault.New(fault.Internal, "identity.NewMux", "authenticator and authorizer are required")
@@ -44,15 +55,81 @@ func NewMux(routes []Route, opt MuxOptions) (http.Handler, error) {
 	if opt.Fail == nil {
 		opt.Fail = FailJSON
 	}
-	mux := http.NewServeMux()
+	m := &guardedMux{
+		routes: append([]Route(nil), routes...), mux: http.NewServeMux(), fail: opt.Fail,
+		origin: http.NewCrossOriginProtection(),
+	}
 	for _, route := range routes {
 		if (route.Action == nil) == (route.Public == "") || route.Handler == nil {
 			return nil, fault.New(fault.Internal, "identity.NewMux",
 				"route %q needs a handler and either an Action or a reason to be Public", route.Pattern)
 		}
-		mux.HandleFunc(route.Pattern, guard(route, opt))
+		if err := m.add(route.Pattern, guard(route, opt)); err != nil {
+			return nil, err
+		}
 	}
-	return mux, nil
+	return m, nil
+}
+
+// add turns ServeMux's panics on wrong or colliding patterns into errors.
+func (m *guardedMux) add(pattern string, h http.HandlerFunc) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, "identity.NewMux", "route %q: %v", pattern, p)
+		}
+	}()
+	if method, _, found := strings.Cut(pattern, " "); !found || strings.Contains(method, "/") {
+		return fault.New(fault.Internal, "identity.NewMux", "route %q needs a method", pattern)
+	}
+	m.mux.HandleFunc(pattern, h)
+	return nil
+}
+
+// Routes returns the route table of a handler that [NewMux] made, nil for any other: tests build their matrix of
+// routes and identities from it.
+func Routes(h http.Handler) []Route {
+	m, ok := h.(*guardedMux)
+	if !ok {
+		return nil
+	}
+	return append([]Route(nil), m.routes...)
+}
+
+func (m *guardedMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := CleanPath(r.URL.Path); err != nil {
+		m.fail(w, r, err)
+		return
+	}
+	if err := m.origin.Check(r); err != nil {
+		m.fail(w, r, fault.New(fault.Forbidden, "authorize", "a page of another site may not do this"))
+		return
+	}
+	if _, pattern := m.mux.Handler(r); pattern == "" {
+		m.fail(w, r, fault.New(fault.NotFound, "route", "there is no %s %s", r.Method, r.URL.Path))
+		return
+	}
+	m.mux.ServeHTTP(w, r)
+}
+
+// CleanPath returns Invalid for a decoded URL path that tries to climb or to hide: a "." or ".." part, also when
+// escaped once more, an empty part inside, a backslash or a control character.
+func CleanPath(path string) error {
+	again, err := url.PathUnescape(path)
+	if err != nil {
+		again = path // "100%" is a name like any other
+	}
+	for _, p := range []string{path, again} {
+		if strings.ContainsFunc(p, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }) {
+			return fault.New(fault.Invalid, "path", "backslashes and control characters are not allowed in a path")
+		}
+		parts := strings.Split(strings.TrimPrefix(p, "/"), "/")
+		for i, part := range parts {
+			if part == "." || part == ".." || (part == "" && i < len(parts)-1) {
+				return fault.New(fault.Invalid, "path", "a path must not have empty, '.' or '..' parts")
+			}
+		}
+	}
+	return nil
 }
 
 func guard(route Route, opt MuxOptions) http.HandlerFunc {
@@ -61,6 +138,9 @@ func guard(route Route, opt MuxOptions) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		user, err := Caller(r, opt.Authenticator)
+		if err == nil && user.Name == "" {
+			err = fault.New(fault.Unauthenticated, "authenticate", "the credential belongs to nobody")
+		}
 		if err != nil {
 			opt.Fail(w, r, err)
 			return
@@ -73,7 +153,7 @@ func guard(route Route, opt MuxOptions) http.HandlerFunc {
 		decision := opt.Authorizer.Authorize(r.Context(), user, action)
 		if action.Data && opt.Record != nil {
 			if err := opt.Record(user, action, r, decision); err != nil {
-				opt.Fail(w, r, fault.Wrap(fault.Unavailable, "audit", err))
+				opt.Fail(w, r, fault.New(fault.Unavailable, "audit", "the access could not be recorded: %v", err))
 				return
 			}
 		}
@@ -85,35 +165,6 @@ func guard(route Route, opt MuxOptions) http.HandlerFunc {
 	}
 }
 
-// Caller finds who sent the request: a user already in the context (put there by a door that has its own proof, such
-// as an S3 signature), a client certificate that the TLS listener verified (CN is the name, O the groups), or a
-// bearer token. Headers that claim an identity are never read. A wrong credential never falls back to another.
-func Caller(r *http.Request, a Authenticator) (User, error) {
-	if u := UserFrom(r.Context()); u.Name != "" {
-		return u, nil
-	}
-	if header := r.Header.Get("Authorization"); header != "" {
-		scheme, token, _ := strings.Cut(header, " ")
-		if strings.EqualFold(scheme, "Basic") { // MLflow and OCI clients can only send a token as a password
-			if _, password, ok := r.BasicAuth(); ok {
-				scheme, token = "Bearer", password
-			}
-		}
-		if !strings.EqualFold(scheme, "Bearer") || token == "" {
-			return User{}, fault.New(fault.Unauthenticated, "authenticate", "the Authorization header must carry a bearer token")
-		}
-		return a.Authenticate(r.Context(), token)
-	}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		leaf := r.TLS.VerifiedChains[0][0]
-		if leaf.Subject.CommonName != "" {
-			groups := append([]string{"system:authenticated"}, leaf.Subject.Organization...)
-			return User{Name: leaf.Subject.CommonName, Groups: groups}, nil
-		}
-	}
-	return User{}, fault.New(fault.Unauthenticated, "authenticate", "no credentials: send a bearer token or a client certificate")
-}
-
 // FailJSON writes {"error": message, "kind": kind} with the status of the error's kind. Internal errors are not told.
 func FailJSON(w http.ResponseWriter, _ *http.Request, err error) {
 	kind := fault.KindOf(err)
@@ -121,7 +172,15 @@ func FailJSON(w http.ResponseWriter, _ *http.Request, err error) {
 	if kind == fault.Internal || kind == fault.Corrupt {
 		message = "internal error"
 	}
+	body, err := json.Marshal(map[string]string{"error": message, "kind": string(kind)})
+	if err != nil { // unreachable: strings always marshal
+		body = []byte(`{"error":"internal error"}`)
+	}
+	if kind == fault.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="fathom"`)
+	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(fault.HTTPStatus(kind))
-	fmt.Fprintf(w, "{\"error\":%q,\"kind\":%q}\n", message, kind)
+	fmt.Fprintf(w, "%s\n", body)
 }
