@@ -220,6 +220,9 @@ type DatasetStatus struct {
 	// refreshAfter is when a consent begins or ends, so that the dataset must be looked at again.
 	// +optional
 	RefreshAfter *metav1.Time `json:"refreshAfter,omitempty"`
+	// asOf is the moment at which the consents of the current version were judged, when one has begun or ended since.
+	// +optional
+	AsOf *metav1.Time `json:"asOf,omitempty"`
 	// updatedAt is when the current version was committed.
 	// +optional
 	UpdatedAt *metav1.Time `json:"updatedAt,omitempty"`

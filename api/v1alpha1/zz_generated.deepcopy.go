@@ -245,6 +245,10 @@ func (in *DatasetStatus) DeepCopyInto(out *DatasetStatus) {
 		in, out := &in.RefreshAfter, &out.RefreshAfter
 		*out = (*in).DeepCopy()
 	}
+	if in.AsOf != nil {
+		in, out := &in.AsOf, &out.AsOf
+		*out = (*in).DeepCopy()
+	}
 	if in.UpdatedAt != nil {
 		in, out := &in.UpdatedAt, &out.UpdatedAt
 		*out = (*in).DeepCopy()
