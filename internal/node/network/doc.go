@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package network gives each pod of the local node a network namespace, an address and names.
+//
+// One bridge and one /24 of private addresses per state directory, one veth pair per pod. Pods reach each other and
+// the node's forwards; they have no route to anything else, and a packet filter keeps them from the host's own
+// services. A small DNS server on the bridge answers the names of Services and of pods of headless Services, and
+// nothing outside the cluster's domain.
+package network
+
+import (
+	"log/slog"
+	"net/netip"
+)
+
+// ClusterDomain is the domain under which Services have names.
+const ClusterDomain = "cluster.local"
+
+// Forward makes a TCP service of the host's loopback reachable for pods.
+type Forward struct {
+	// Name resolves to the address of the forward inside pods, as it is and below ForwardDomain.
+	Name string
+	// Port pods connect to.
+	Port int
+	// Target is the host's address, for example 127.0.0.1:6443.
+	Target string
+}
+
+// ForwardDomain is the domain below which forwards have names.
+const ForwardDomain = "fathom.internal"
+
+// KubernetesForward is the Name of the forward to the Kubernetes API; it also answers to kubernetes.default.svc.
+const KubernetesForward = "kubernetes"
+
+// Names lists every name of the forward.
+func (f Forward) Names() []string {
+	names := []string{f.Name, f.Name + "." + ForwardDomain}
+	if f.Name == KubernetesForward {
+		names = append(names, "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc."+ClusterDomain)
+	}
+	return names
+}
+
+// Directory knows Services and pods.
+type Directory interface {
+	// Resolve gives the addresses behind a Service, or behind the pod with that hostname of a headless Service when
+	// host is not empty. found is false when there is no such name; a known name may have no addresses.
+	Resolve(host, service, namespace string) (addresses []netip.Addr, found bool)
+	// NamespaceOf gives the namespace of the pod with that address, or "".
+	NamespaceOf(address netip.Addr) string
+}
+
+// Options of Open.
+type Options struct {
+	// Dir keeps the chosen subnet between starts; its path also names the bridge.
+	Dir       string
+	Forwards  []Forward
+	Directory Directory
+	Logger    *slog.Logger
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+func (n *Network) table() *nftables.Table {
+	return &nftables.Table{Family: nftables.TableFamilyINet, Name: "fathom-" + n.tag}
+}
+
+// openFilter lets pods reach only the given ports of the host and forwards nothing of theirs anywhere else. Answers to
+// connections that the host opened pass.
+func (n *Network) openFilter(ports []uint16) error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	n.closeFilter()
+	table := c.AddTable(n.table())
+	accept := nftables.ChainPolicyAccept
+	input := c.AddChain(&nftables.Chain{Name: "input", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: &accept})
+	forward := c.AddChain(&nftables.Chain{Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &accept})
+	rule := func(chain *nftables.Chain, verdict expr.VerdictKind, match ...expr.Any) {
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(match, &expr.Verdict{Kind: verdict})})
+	}
+	from := func(more ...expr.Any) []expr.Any { return append(n.fromPods(), more...) }
+
+	rule(input, expr.VerdictAccept, from(established()...)...)
+	rule(input, expr.VerdictAccept, from(protocol(unix.IPPROTO_ICMP)...)...)
+	rule(input, expr.VerdictAccept, from(destination(unix.IPPROTO_UDP, 53)...)...)
+	for _, p := range ports {
+		rule(input, expr.VerdictAccept, from(destination(unix.IPPROTO_TCP, p)...)...)
+	}
+	rule(input, expr.VerdictDrop, from()...)
+	rule(forward, expr.VerdictDrop, from(n.notToPods()...)...)
+	return c.Flush()
+}
+
+func (n *Network) closeFilter() {
+	if c, err := nftables.New(); err == nil {
+		c.DelTable(n.table())
+		_ = c.Flush() // an error says that there was no such table
+	}
+}
+
+func (n *Network) ifname() []byte {
+	name := make([]byte, unix.IFNAMSIZ)
+	copy(name, n.bridgeName())
+	return name
+}
+
+func (n *Network) fromPods() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: n.ifname()},
+	}
+}
+
+func (n *Network) notToPods() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: n.ifname()},
+	}
+}
+
+func established() []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Register: 1, Key: expr.CtKeySTATE},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED),
+			Xor:  binaryutil.NativeEndian.PutUint32(0)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{0, 0, 0, 0}},
+	}
+}
+
+func protocol(number byte) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{number}},
+	}
+}
+
+func destination(number byte, port uint16) []expr.Any {
+	return append(protocol(number),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)})
+}
