@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/wait"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+
+	"fathom.dev/fathom/internal/fault"
+)
+
+// tokenIssuer is the "iss" of service-account tokens and, being the only API audience, the "aud" of those that open
+// the Kubernetes API. Tokens for other audiences ("fathom" for the doors) are issued and reviewed on request, but
+// do not open it.
+const tokenIssuer = "https://kubernetes.default.svc.cluster.local"
+
+func (cp *ControlPlane) apiServerArguments(port int) []string {
+	pki := cp.state.pki
+	return []string{
+		"--bind-address=" + loopback,
+		"--advertise-address=" + loopback,
+		"--secure-port=" + strconv.Itoa(port),
+		"--endpoint-reconciler-type=none", // Endpoints cannot hold a loopback address
+		"--etcd-servers=unix://" + cp.state.socket,
+		"--service-cluster-ip-range=" + cp.opts.ServiceCIDR,
+
+		"--tls-cert-file=" + pki("apiserver.crt"),
+		"--tls-private-key-file=" + pki("apiserver.key"),
+		"--client-ca-file=" + pki("ca.crt"),
+		"--anonymous-auth=false",
+		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=NodeRestriction",
+		"--kubelet-client-certificate=" + pki("apiserver-kubelet.crt"),
+		"--kubelet-client-key=" + pki("apiserver-kubelet.key"),
+		"--kubelet-certificate-authority=" + pki("ca.crt"),
+		"--kubelet-preferred-address-types=InternalIP",
+
+		"--service-account-issuer=" + tokenIssuer,
+		"--api-audiences=" + tokenIssuer,
+		"--service-account-signing-key-file=" + pki("service-accounts.key"),
+		"--service-account-key-file=" + pki("service-accounts.key"),
+		"--service-account-extend-token-expiration=false",
+
+		"--encryption-provider-config=" + pki("encryption.yaml"),
+		"--audit-policy-file=" + pki("audit-policy.yaml"),
+		"--audit-log-path=" + cp.state.path("logs", "kubernetes-audit.log"),
+		"--audit-log-maxsize=50",
+		"--audit-log-maxbackup=5",
+
+		"--enable-priority-and-fairness=false", // one user's machine: costs memory, orders nothing
+		"--profiling=false",
+	}
+}
+
+// startAPIServer runs the server on listener and waits until it is ready: storage answers, the built-in roles exist.
+func (cp *ControlPlane) startAPIServer(ctx context.Context, listener net.Listener) error {
+	opts := options.NewServerRunOptions()
+	opts.SecureServing.Listener = listener
+	if err := parse(opts.Flags(), cp.apiServerArguments(listener.Addr().(*net.TCPAddr).Port)); err != nil {
+		return err
+	}
+	if err := opts.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
+		return fault.Wrap(fault.Internal, "kube: feature gates", err)
+	}
+	part := cp.run("kube-apiserver", func(ctx context.Context) error {
+		completed, err := opts.Complete(ctx)
+		if err != nil {
+			return err
+		}
+		if errs := completed.Validate(); len(errs) > 0 {
+			return errors.Join(errs...)
+		}
+		return app.Run(ctx, completed)
+	})
+	cp.parts = append(cp.parts, part)
+	client, err := cp.connect(cp.RESTConfig(Operator))
+	if err != nil {
+		return err
+	}
+	cp.client = client
+	return cp.waitReady(ctx)
+}
+
+func (cp *ControlPlane) waitReady(ctx context.Context) error {
+	var last error
+	err := wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		select {
+		case err := <-cp.failed:
+			return false, err
+		default:
+		}
+		last = cp.Healthy(ctx)
+		return last == nil, nil
+	})
+	if ctx.Err() != nil {
+		return fault.Wrap(fault.Unavailable, "kube: kube-apiserver did not become ready", errors.Join(ctx.Err(), last))
+	}
+	return err
+}
+
+// parse applies command line arguments to a component's options. Arguments are the interface that Kubernetes keeps
+// stable and documents.
+func parse(sets cliflag.NamedFlagSets, arguments []string) error {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, set := range sets.FlagSets {
+		flags.AddFlagSet(set)
+	}
+	return fault.Wrap(fault.Internal, "kube: arguments", flags.Parse(arguments))
+}

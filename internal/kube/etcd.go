@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"fathom.dev/fathom/internal/fault"
+)
+
+// startEtcd opens the store and serves it on a Unix socket inside the state directory: only this user can reach it.
+func (cp *ControlPlane) startEtcd(ctx context.Context) error {
+	dir := cp.state.path("etcd")
+	if err := verifyStore(filepath.Join(dir, "member", "snap", "db")); err != nil {
+		return corruptStore(dir, err)
+	}
+	config, err := cp.etcdConfig(dir)
+	if err != nil {
+		return err
+	}
+	server, err := openEtcd(config)
+	if err != nil {
+		return corruptStore(dir, err)
+	}
+	cp.parts = append(cp.parts, cp.run("etcd", func(ctx context.Context) error {
+		defer server.Close()
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-server.Err():
+			return err
+		}
+	}))
+	select {
+	case <-server.Server.ReadyNotify():
+		return nil
+	case err := <-cp.failed:
+		return err
+	case <-ctx.Done():
+		return fault.Wrap(fault.Unavailable, "kube: etcd", ctx.Err())
+	}
+}
+
+func (cp *ControlPlane) etcdConfig(dir string) (*embed.Config, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, unwritable(dir, err)
+	}
+	config := embed.NewConfig()
+	config.Name = "fathom"
+	config.Dir = dir
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	config.ListenPeerUrls = nil
+	config.ListenClientUrls = []url.URL{{Scheme: "unix", Path: cp.state.socket}}
+	config.EnableGRPCGateway = false
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(etcdLogger(cp.opts.ComponentLog))
+	config.QuotaBackendBytes = 4 << 30
+	config.SnapshotCount = 5000
+	config.BootstrapDefragThresholdMegabytes = 64
+	return config, nil
+}
+
+// openEtcd turns the panics with which etcd meets damaged files into errors.
+func openEtcd(config *embed.Config) (server *embed.Etcd, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			server, err = nil, fmt.Errorf("%v", r)
+		}
+	}()
+	return embed.StartEtcd(config)
+}
+
+// verifyStore reads every page of the database before etcd does, because etcd meets a damaged page with a crash,
+// possibly after it has begun to write. About 5 ms for 10 MB. A file that does not exist is fine.
+func verifyStore(path string) (err error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s: %v", path, r)
+		}
+	}()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(_, _ []byte) error { return nil })
+		})
+	})
+}
+
+func corruptStore(dir string, err error) error {
+	return fault.New(fault.Corrupt, "kube.Start", "the object store in %s cannot be opened: %w", dir, err).
+		WithHint("nothing was changed; restore the state directory from a backup, or start with an empty one")
+}
