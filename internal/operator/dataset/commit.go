@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataset
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"fathom.dev/fathom/api/v1alpha1"
+	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/lake"
+	"fathom.dev/fathom/internal/plan"
+	"fathom.dev/fathom/internal/ref"
+)
+
+// Summary is what a version of a dataset remembers beside its rows.
+type Summary struct {
+	// Report is what the step left in report.json.
+	Report Report `json:"report"`
+	// Parameters is the digest of the step's parameters, for a replay.
+	Parameters string `json:"parameters,omitempty"`
+	// AsOf is the recipe's moment of judging consents.
+	AsOf *time.Time `json:"asOf,omitempty"`
+	// Command, Code and Requirements of the step, for a replay.
+	Step         string   `json:"step"`
+	Command      []string `json:"command,omitempty"`
+	Code         string   `json:"code,omitempty"`
+	Requirements string   `json:"requirements,omitempty"`
+	// Inputs of the step, for a replay.
+	Inputs []v1alpha1.RunInput `json:"inputs,omitempty"`
+	// Secret of the step, for a replay.
+	Secret string `json:"secret,omitempty"`
+}
+
+// Report is the part of a step's report.json that every step shares.
+type Report struct {
+	RowsIn   int64                `json:"rowsIn"`
+	RowsOut  int64                `json:"rowsOut"`
+	Excluded []v1alpha1.Exclusion `json:"excluded,omitempty"`
+	Checks   []struct {
+		Name   string `json:"name"`
+		Passed bool   `json:"passed"`
+	} `json:"checks,omitempty"`
+	Subjects   []string   `json:"subjects,omitempty"`
+	Identified bool       `json:"identified,omitempty"`
+	ValidUntil *time.Time `json:"validUntil,omitempty"`
+}
+
+// commit stores the output of the wanted version's run as a version.
+func (s *Station) commit(ctx context.Context, d *v1alpha1.Dataset, w *work) (plan.Decision, error) {
+	watching := plan.Decision{Action: plan.Commit, Reason: v1alpha1.ReasonRunning, Message: "stores the output of run " + w.Run.Name}
+	var run v1alpha1.Run
+	if err := s.Client.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: w.Run.Name}, &run); err != nil {
+		return watching, err
+	}
+	request, err := s.request(ctx, d, w, &run)
+	if err == nil {
+		var v lake.Version
+		if v, err = s.Lake.Commit(ctx, request); err == nil {
+			message := fmt.Sprintf("version %d is up to date", v.Number)
+			return plan.Decision{Action: plan.Keep, Reason: v1alpha1.ReasonReady, Message: message}, s.use(ctx, d, v)
+		}
+	}
+	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.NotFound) || fault.Is(err, fault.TooLarge) {
+		return plan.Decision{Action: plan.Fail, Reason: v1alpha1.ReasonFailed,
+			Message: fmt.Sprintf("the output of run %s cannot be stored: %v", run.Name, err)}, nil
+	}
+	return watching, err
+}
+
+func (s *Station) request(ctx context.Context, d *v1alpha1.Dataset, w *work, run *v1alpha1.Run) (lake.CommitRequest, error) {
+	var request lake.CommitRequest
+	digest, err := ref.ParseDigest(run.Status.Output)
+	if err != nil {
+		return request, fault.Wrap(fault.Invalid, "status.output", err)
+	}
+	manifest, err := s.Lake.GetManifest(ctx, digest)
+	if err != nil {
+		return request, err
+	}
+	summary := Summary{
+		Parameters: run.Spec.Parameters, Step: run.Spec.Step, Command: run.Spec.Command, Code: run.Spec.Code,
+		Requirements: run.Spec.Requirements, Inputs: run.Spec.Inputs, Secret: run.Spec.Secret,
+	}
+	if !w.asOf.IsZero() {
+		summary.AsOf = &w.asOf
+	}
+	if summary.Report, err = s.report(ctx, manifest); err != nil {
+		return request, err
+	}
+	subjects := summary.Report.Subjects
+	summary.Report.Subjects = nil // kept as a set of its own
+	encoded, err := json.Marshal(summary)
+	if err != nil {
+		return request, fault.Wrap(fault.Internal, "summary", err)
+	}
+	return lake.CommitRequest{
+		Name: nameOf(d), Fingerprint: run.Spec.Fingerprint, Files: manifest, Summary: encoded, Run: string(run.UID),
+		Inputs: s.lineage(d, w, run), Subjects: subjects, CreatedBy: "dataset/" + d.Name,
+	}, nil
+}
+
+// report reads report.json; a step that leaves none reports nothing.
+func (s *Station) report(ctx context.Context, m lake.FileManifest) (Report, error) {
+	var r Report
+	file, ok := m.Find("report.json")
+	if !ok {
+		return r, nil
+	}
+	f, _, err := s.Lake.OpenBlob(ctx, file.Digest)
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	if err := json.NewDecoder(io.LimitReader(f, 64<<20)).Decode(&r); err != nil {
+		return r, fault.New(fault.Invalid, "report.json", "it is not as expected: %v", err)
+	}
+	return r, nil
+}
+
+func (s *Station) lineage(d *v1alpha1.Dataset, w *work, run *v1alpha1.Run) []lake.Input {
+	var out []lake.Input
+	version := func(in *v1alpha1.Dataset, role string) {
+		out = append(out, lake.Input{Role: role, Artifact: lake.DatasetArtifact(nameOf(in), int(in.Status.Version), "")})
+	}
+	for _, in := range w.inputs {
+		version(in, lake.RoleInput)
+	}
+	if w.consents != nil {
+		version(w.consents, lake.RoleConsent)
+	}
+	for _, f := range w.sources {
+		out = append(out, lake.Input{Role: lake.RoleSource, Artifact: lake.Artifact{
+			Kind: lake.KindFile, Workspace: d.Namespace, Name: f.Key, Digest: f.Digest,
+			Facts: map[string]string{"size": strconv.FormatInt(f.Size, 10), "modified": f.Modified.Format(time.RFC3339)},
+		}})
+	}
+	for _, used := range []struct{ kind, digest string }{
+		{lake.KindCode, run.Spec.Code}, {lake.KindEnvironment, run.Status.Environment},
+	} {
+		if used.digest != "" {
+			out = append(out, lake.Input{Role: used.kind, Artifact: lake.Artifact{
+				Kind: used.kind, Workspace: d.Namespace, Name: d.Name, Digest: ref.Digest(used.digest),
+			}})
+		}
+	}
+	return out
+}
+
+// use makes a version the current one in the status.
+func (s *Station) use(ctx context.Context, d *v1alpha1.Dataset, v lake.Version) error {
+	var summary Summary
+	if len(v.Summary) > 0 {
+		if err := json.Unmarshal(v.Summary, &summary); err != nil {
+			return fault.Wrap(fault.Corrupt, "summary of "+v.Name.String(), err)
+		}
+	}
+	st := &d.Status
+	st.Version, st.Fingerprint, st.Rows, st.Bytes = int64(v.Number), v.Fingerprint, v.Rows, v.Bytes
+	st.Excluded, st.ExcludedRows, st.ChecksPassed = summary.Report.Excluded, 0, 0
+	for _, e := range st.Excluded {
+		st.ExcludedRows += e.Rows
+	}
+	for _, c := range summary.Report.Checks {
+		if c.Passed {
+			st.ChecksPassed++
+		}
+	}
+	st.RefreshAfter, st.AsOf = nil, nil
+	if t := summary.Report.ValidUntil; t != nil {
+		st.RefreshAfter = &metav1.Time{Time: *t}
+	}
+	if t := summary.AsOf; t != nil {
+		st.AsOf = &metav1.Time{Time: *t}
+	}
+	created := metav1.NewTime(v.Created)
+	st.UpdatedAt = &created
+	return ctx.Err()
+}
+
+func stillServed(version int64) string {
+	return fmt.Sprintf("; version %d stays in use", version)
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"fathom.dev/fathom/api/v1alpha1"
+	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/plan"
+	"fathom.dev/fathom/internal/ref"
+	"fathom.dev/fathom/internal/source"
+)
+
+// work is an observation with what is needed to act on it.
+type work struct {
+	plan.Observation
+	inputs []*v1alpha1.Dataset // datasets that are read, in order, without the consents
+	// consents is the dataset of consents; nil without one.
+	consents *v1alpha1.Dataset
+	sources  []source.File
+	asOf     time.Time // recipe's moment of judging consents; zero before a boundary was passed
+	note     string    // more for the message of a ready dataset
+}
+
+func nameOf(d *v1alpha1.Dataset) ref.Name { return ref.Name{Workspace: d.Namespace, Name: d.Name} }
+
+// observe finds out what the dataset is made from and what is there already. An error is worth another try; what the
+// person who declared the dataset must mend is in the observation.
+func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, error) {
+	var list v1alpha1.DatasetList
+	if err := s.Client.List(ctx, &list, client.InNamespace(d.Namespace)); err != nil {
+		return nil, err
+	}
+	w := &work{}
+	w.Current, w.CurrentVersion = d.Status.Fingerprint, d.Status.Version
+	reads, err := s.reads(ctx, d, list.Items)
+	if err != nil {
+		return refuse(w, err)
+	}
+	if cycle := s.graph(ctx, list.Items).Cycle(d.Name); cycle != nil {
+		w.Refusal = plan.CycleMessage(cycle)
+		return w, nil
+	}
+	byName := map[string]*v1alpha1.Dataset{}
+	for i := range list.Items {
+		byName[list.Items[i].Name] = &list.Items[i]
+	}
+	for _, name := range reads {
+		w.inputs = append(w.inputs, w.input(byName, name))
+	}
+	if p := d.Spec.Privacy; p != nil && p.Consent != nil {
+		w.consents = w.input(byName, p.Consent.Dataset)
+		w.asOf = boundary(d, s.Now())
+	}
+	if len(w.Waiting) > 0 {
+		return w, nil
+	}
+	recipe, err := s.recipe(ctx, d, w)
+	if err != nil {
+		return refuse(w, err)
+	}
+	if len(w.Waiting) > 0 {
+		return w, nil
+	}
+	w.Wanted = recipe.Fingerprint()
+	return w, s.observeRuns(ctx, d, w)
+}
+
+// refuse tells an Invalid error as the refusal; any other error is worth another try.
+func refuse(w *work, err error) (*work, error) {
+	if fault.Is(err, fault.Invalid) {
+		w.Refusal = err.Error()
+		return w, nil
+	}
+	return nil, err
+}
+
+// input finds a dataset that is read and notes when it is not there yet.
+func (w *work) input(byName map[string]*v1alpha1.Dataset, name string) *v1alpha1.Dataset {
+	in, ok := byName[name]
+	if !ok {
+		w.Waiting = append(w.Waiting, fmt.Sprintf("dataset %s: there is none%s", name, nearest(name, byName)))
+		return nil
+	}
+	if reason, _ := v1alpha1.Ready(in.Status.Conditions); reason != v1alpha1.ReasonReady || in.Status.Version == 0 {
+		if reason == "" {
+			reason = "not looked at yet"
+		}
+		w.Waiting = append(w.Waiting, fmt.Sprintf("dataset %s: %s", name, reason))
+	}
+	return in
+}
+
+// boundary is the last moment at which a consent began or ended, as far as the current version's report told.
+func boundary(d *v1alpha1.Dataset, now time.Time) time.Time {
+	if r := d.Status.RefreshAfter; r != nil && !now.Before(r.Time) {
+		return r.Time
+	}
+	if d.Status.AsOf != nil {
+		return d.Status.AsOf.Time
+	}
+	return time.Time{}
+}
+
+// recipe is everything that determines the wanted version.
+func (s *Station) recipe(ctx context.Context, d *v1alpha1.Dataset, w *work) (plan.Recipe, error) {
+	r := plan.Recipe{Spec: specOf(d)}
+	for _, in := range w.inputs {
+		r.Inputs = append(r.Inputs, plan.Input{Name: in.Name, Fingerprint: in.Status.Fingerprint})
+	}
+	from := d.Spec.From
+	switch {
+	case from.Files != nil:
+		r.Kind = "ingest"
+		if w.consents != nil {
+			r.Inputs = append(r.Inputs, plan.Input{Name: w.consents.Name, Fingerprint: w.consents.Status.Fingerprint})
+			if !w.asOf.IsZero() {
+				r.AsOf = w.asOf.UTC().Format(time.RFC3339)
+			}
+		}
+		found, err := s.Sources.List(ctx, d.Namespace, from.Files.URL)
+		if err != nil {
+			return r, fault.Wrap(fault.KindOf(err), "spec.from.files.url", err)
+		}
+		if len(found) == 0 {
+			w.Waiting = append(w.Waiting, fmt.Sprintf("files %s in bucket %s: none are there; put them with `fathom put`",
+				from.Files.URL, d.Namespace))
+		}
+		w.sources = found
+	case from.Query != nil:
+		r.Kind = "transform"
+	case from.Code != nil:
+		r.Kind, r.Code, r.Requirements = "code", from.Code.Bundle, from.Code.Environment.Requirements
+		return r, codeComplete(from.Code)
+	case from.Capture != nil:
+		r.Kind = "capture"
+		if err := s.captured(ctx, d, w); err != nil {
+			return r, err
+		}
+	}
+	for _, f := range w.sources {
+		r.Files = append(r.Files, plan.SourceFile{Key: f.Key, Digest: string(f.Digest)})
+	}
+	return r, nil
+}
+
+func (s *Station) captured(ctx context.Context, d *v1alpha1.Dataset, w *work) error {
+	found, err := s.Captured(ctx, d.Namespace, d.Spec.From.Capture.Endpoint)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		w.Waiting = append(w.Waiting, fmt.Sprintf("endpoint %s: no request has been captured yet", d.Spec.From.Capture.Endpoint))
+	}
+	for _, f := range found {
+		w.sources = append(w.sources, source.File{Key: f.Path, Digest: f.Digest, Size: f.Size})
+	}
+	return nil
+}
+
+// codeComplete reports what `fathom apply` fills in and kubectl does not.
+func codeComplete(c *v1alpha1.DatasetCode) error {
+	switch {
+	case c.Bundle == "":
+		return fault.New(fault.Invalid, "spec.from.code.bundle", "the code is not uploaded").
+			WithHint("apply with `fathom apply`, which uploads spec.from.code.path")
+	case c.Environment.Python != "" && c.Environment.Requirements == "":
+		return fault.New(fault.Invalid, "spec.from.code.environment.requirements", "%s is not uploaded", c.Environment.Python).
+			WithHint("apply with `fathom apply`")
+	}
+	return nil
+}
+
+// specOf is the part of the declaration that changes the result: not where code lay, not how much it may use.
+func specOf(d *v1alpha1.Dataset) any {
+	spec := d.Spec.DeepCopy()
+	spec.Resources = v1alpha1.Resources{}
+	if q := spec.From.Query; q != nil {
+		q.File = ""
+	}
+	if c := spec.From.Code; c != nil {
+		c.Path, c.Environment.Python = "", ""
+	}
+	return spec
+}
+
+// observeRuns looks for a version with the wanted fingerprint, its run, and a live run for another one.
+func (s *Station) observeRuns(ctx context.Context, d *v1alpha1.Dataset, w *work) error {
+	if w.Wanted != w.Current {
+		v, err := s.Lake.ByFingerprint(ctx, nameOf(d), w.Wanted)
+		if err == nil {
+			w.ExistingVersion = int64(v.Number)
+		} else if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
+	var runs v1alpha1.RunList
+	err := s.Client.List(ctx, &runs, client.InNamespace(d.Namespace), client.MatchingLabels{v1alpha1.LabelFor: "dataset." + d.Name})
+	if err != nil {
+		return err
+	}
+	wantedRun := plan.RunName(d.Name, w.Wanted, d.Annotations[v1alpha1.AnnotationRetry], "")
+	for i := range runs.Items {
+		r := &runs.Items[i]
+		state := &plan.RunState{
+			Name: r.Name, Fingerprint: r.Spec.Fingerprint, Phase: r.Status.Phase,
+			Reason: r.Status.Reason, Message: r.Status.Message, Progress: r.Status.Progress,
+		}
+		switch {
+		case r.Name == wantedRun:
+			w.Run = state
+		case !finished(r) && !r.Spec.Cancel:
+			w.Other = state
+		}
+	}
+	return nil
+}
+
+func finished(r *v1alpha1.Run) bool {
+	switch r.Status.Phase {
+	case v1alpha1.RunSucceeded, v1alpha1.RunFailed, v1alpha1.RunCancelled:
+		return true
+	}
+	return false
+}
+
+// nearest suggests a name that may have been meant.
+func nearest(name string, among map[string]*v1alpha1.Dataset) string {
+	var names []string
+	for n := range among {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		if strings.HasPrefix(n, name) || strings.HasPrefix(name, n) || distance(n, name) <= 2 {
+			return fmt.Sprintf(" (did you mean %s?)", n)
+		}
+	}
+	return ""
+}
