@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/network"
+)
+
+// Runtime runs pods in sandboxes.
+type Runtime struct {
+	options Options
+	net     *network.Network
+	etc     string
+	state   string // runc's --root
+	cgroups cgroups
+}
+
+// Permitted tells why sandboxes cannot be made here; nil when they can.
+func Permitted(runcPath string) error {
+	if os.Geteuid() != 0 {
+		return fault.New(fault.Forbidden, "node.sandbox", "sandboxes need root").WithHint("start as root, or choose process isolation")
+	}
+	if _, err := exec.LookPath(runcPath); err != nil {
+		return fault.Wrap(fault.NotFound, "node.sandbox: runc", err)
+	}
+	ns, err := network.NewNamespaces("probe")
+	if err != nil {
+		return err
+	}
+	ns.Close()
+	return nil
+}
+
+// New prepares the host: the network of the pods, their shared /etc, a place in the cgroups.
+func New(o Options) (*Runtime, error) {
+	for _, path := range []*string{&o.Dir, &o.BinDir, &o.RuncPath} {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return nil, fault.Wrap(fault.Invalid, "node.sandbox", err)
+		}
+		if *path != "" {
+			*path = abs
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Runtime{options: o, etc: filepath.Join(o.Dir, "etc"), state: filepath.Join(o.Dir, "runc")}
+	if err := os.MkdirAll(r.state, 0o700); err != nil {
+		return nil, fault.Wrap(fault.Internal, "node.sandbox", err)
+	}
+	if err := makeEtc(r.etc); err != nil {
+		return nil, fault.Wrap(fault.Internal, "node.sandbox: /etc of containers", err)
+	}
+	// Programs whose parent runc has ended become children of this process, which can then wait for them.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fault.Wrap(fault.Internal, "node.sandbox: subreaper", err)
+	}
+	r.cgroups = findCgroups(o.Dir)
+	var err error
+	r.net, err = network.Open(network.Options{Dir: o.Dir, Forwards: o.Forwards, Directory: o.Directory, Logger: o.Logger})
+	return r, err
+}
+
+// Level is isolation.LevelSandbox.
+func (r *Runtime) Level() isolation.Level { return isolation.LevelSandbox }
+
+// HostAddress is the address of the bridge.
+func (r *Runtime) HostAddress() netip.Addr { return r.net.Gateway() }
+
+// Unenforced lists what this host does not let the runtime enforce.
+func (r *Runtime) Unenforced() []string {
+	list := []string{"NetworkPolicy between pods", "limits of ephemeral storage", "seccomp profiles"}
+	if err := r.net.FilterError(); err != nil {
+		list = append(list, "access of pods to services that the host offers on all its addresses")
+	}
+	if r.cgroups.err != nil {
+		list = append(list, "limits of CPU, memory and processes")
+	}
+	return list
+}
+
+// Sweep kills the containers of a former run and removes what they held.
+func (r *Runtime) Sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(r.state)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "node.sandbox: sweep", err)
+	}
+	for _, e := range entries {
+		if err := r.runc(ctx, "delete", "--force", e.Name()).Run(); err != nil {
+			r.options.Logger.Warn("leftover container could not be deleted", "container", e.Name(), "error", err)
+			_ = os.RemoveAll(filepath.Join(r.state, e.Name()))
+		}
+	}
+	return r.net.Sweep()
+}
+
+// Close removes the network and the cgroups.
+func (r *Runtime) Close() error {
+	r.cgroups.remove()
+	return r.net.Close()
+}
+
+func (r *Runtime) runc(ctx context.Context, args ...string) *exec.Cmd {
+	global := []string{"--root", r.state}
+	if r.cgroups.err != nil {
+		global = append(global, "--rootless", "true")
+	}
+	return exec.CommandContext(ctx, r.options.RuncPath, append(global, args...)...)
+}
+
+// pod is an opened sandbox.
+type pod struct {
+	runtime *Runtime
+	config  isolation.PodConfig
+	ns      *network.Namespaces
+	address netip.Addr
+	etc     string
+}
+
+// Open makes the namespaces of a pod, connects them and writes its names.
+func (r *Runtime) Open(_ context.Context, config isolation.PodConfig) (isolation.Pod, error) {
+	ns, err := network.NewNamespaces(config.Hostname)
+	if err != nil {
+		return nil, err
+	}
+	address, err := r.net.Attach(config.ID, ns.Net)
+	if err != nil {
+		ns.Close()
+		return nil, err
+	}
+	p := &pod{runtime: r, config: config, ns: ns, address: address, etc: filepath.Join(config.Dir, "run-etc")}
+	if err := p.writeNames(); err != nil {
+		return nil, errors.Join(fault.Wrap(fault.Internal, "node.sandbox", err), p.Close(context.Background()))
+	}
+	return p, nil
+}
+
+func (p *pod) writeNames() error {
+	if err := os.MkdirAll(p.etc, 0o755); err != nil { //nolint:gosec // read by every container
+		return err
+	}
+	files := map[string]string{
+		"hosts":       p.hosts(),
+		"hostname":    p.config.Hostname + "\n",
+		"resolv.conf": resolvConf(p.runtime.net.Gateway(), p.config.Namespace),
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(p.etc, name), []byte(content), 0o644); err != nil { //nolint:gosec // read by every container
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pod) hosts() string {
+	var b strings.Builder
+	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	own := p.config.Hostname
+	if s := p.config.Subdomain; s != "" {
+		name := own + "." + s + "." + p.config.Namespace + ".svc"
+		own = fmt.Sprintf("%s.%s %s %s", name, network.ClusterDomain, name, own)
+	}
+	fmt.Fprintf(&b, "%s\t%s\n", p.address, own)
+	names := make([]string, 0, len(p.runtime.net.Hosts()))
+	for name := range p.runtime.net.Hosts() {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		fmt.Fprintf(&b, "%s\t%s\n", p.runtime.net.Hosts()[name], name)
+	}
+	for _, h := range p.config.Hosts {
+		fmt.Fprintf(&b, "%s\t%s\n", h.Address, strings.Join(h.Names, " "))
+	}
+	return b.String()
+}
+
+func resolvConf(server netip.Addr, namespace string) string {
+	return fmt.Sprintf("nameserver %s\nsearch %s.svc.%s svc.%s %s\noptions ndots:5\n",
+		server, namespace, network.ClusterDomain, network.ClusterDomain, network.ClusterDomain)
+}
+
+// Address of the pod on the bridge.
+func (p *pod) Address() netip.Addr { return p.address }
+
+// Dial connects from the host.
+func (p *pod) Dial(ctx context.Context, port int) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(p.address.String(), strconv.Itoa(port)))
+}
+
+// Close disconnects the pod; the namespaces end with their last process.
+func (p *pod) Close(context.Context) error {
+	p.runtime.net.Detach(p.config.ID, p.address)
+	p.ns.Close()
+	p.runtime.cgroups.removePod(p.config.ID)
+	return nil
+}
