@@ -19,7 +19,7 @@ import (
 
 // PutBlob stores all of r and returns its digest and size in bytes. When expected is not empty and the content has
 // another digest, nothing is stored and the error is Invalid; Exhausted means that the disk is full. When PutBlob returns
-// the blob is on disk. Putting what is there already is cheap and fine, also at the same time.
+// the blob is on disk. Putting what is there already is fine, also at the same time, and heals a damaged blob.
 func (s *Store) PutBlob(ctx context.Context, r io.Reader, expected ref.Digest) (ref.Digest, int64, error) {
 	const op = "lake.PutBlob"
 	if expected != "" {
@@ -42,16 +42,16 @@ func (s *Store) PutBlob(ctx context.Context, r io.Reader, expected ref.Digest) (
 	if expected != "" && d != expected {
 		return "", n, fault.New(fault.Invalid, op, "the content is %s, not %s", d.Short(), expected.Short())
 	}
-	return d, n, s.keepBlob(f, d, n)
+	if s.VerifyBlob(ctx, d) == nil {
+		return d, n, nil // it was synced before it got its name
+	}
+	return d, n, s.keepBlob(f, d)
 }
 
 // keepBlob gives the temporary file its final name, durably.
-func (s *Store) keepBlob(f *os.File, d ref.Digest, size int64) error {
+func (s *Store) keepBlob(f *os.File, d ref.Digest) error {
 	const op = "lake.PutBlob"
 	final := s.BlobPath(d)
-	if info, err := os.Stat(final); err == nil && info.Size() == size {
-		return nil // it was synced before it got this name
-	}
 	if err := f.Chmod(0o444); err != nil {
 		return diskFault(op, err)
 	}

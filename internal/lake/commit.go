@@ -51,7 +51,10 @@ func (s *Store) Commit(ctx context.Context, r CommitRequest) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	unlock := s.lock(r.Name)
+	unlock, err := s.lock(ctx, r.Name)
+	if err != nil {
+		return Version{}, err
+	}
 	defer unlock()
 	if err := s.reconcile(ctx, r.Name); err != nil {
 		return Version{}, err
@@ -203,7 +206,7 @@ func (s *Store) commit(ctx context.Context, d draft, number int) (Version, error
 		return Version{}, diskFault("lake.Commit", err)
 	}
 	s.hook("snapshot-committed")
-	if err := s.writeRow(ctx, d.record); err != nil {
+	if err := s.writeRow(context.WithoutCancel(ctx), d.record); err != nil { // decided already: finish
 		return Version{}, err
 	}
 	s.hook("row-written")
@@ -248,7 +251,7 @@ func (s *Store) loadOrCreate(ctx context.Context, d draft) (*table.Table, error)
 }
 
 // lock makes the dataset's writers wait for each other; the caller calls the function it returns.
-func (s *Store) lock(n ref.Name) func() {
+func (s *Store) lock(ctx context.Context, n ref.Name) (func(), error) {
 	s.mu.Lock()
 	l := s.locks[n]
 	if l == nil {
@@ -256,8 +259,12 @@ func (s *Store) lock(n ref.Name) func() {
 		s.locks[n] = l
 	}
 	s.mu.Unlock()
-	l <- struct{}{}
-	return func() { <-l }
+	select {
+	case l <- struct{}{}:
+		return func() { <-l }, nil
+	case <-ctx.Done():
+		return nil, fault.Wrap(fault.Unavailable, "lake.lock "+n.String(), ctx.Err())
+	}
 }
 
 // Delete removes the dataset's table and versions; its lineage and its blobs stay. NotFound when there is nothing.
@@ -266,7 +273,10 @@ func (s *Store) Delete(ctx context.Context, name ref.Name) error {
 	if err := name.Validate(); err != nil {
 		return err
 	}
-	unlock := s.lock(name)
+	unlock, err := s.lock(ctx, name)
+	if err != nil {
+		return err
+	}
 	defer unlock()
 	if err := s.reconcile(ctx, name); err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"strings"
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/ref"
@@ -27,10 +26,8 @@ func (s *Store) reconcileAll(ctx context.Context) error {
 		if known[key] == location && location != "" {
 			continue
 		}
-		ws, table, _ := strings.Cut(key, "/")
-		name := ref.Name{Workspace: ws, Name: strings.ReplaceAll(table, "_", "-")}
-		if err := s.reconcile(ctx, name); err != nil {
-			return err
+		if err := s.reconcile(ctx, tableName(key)); err != nil && !fault.Is(err, fault.Corrupt) {
+			return err // a damaged table stops its own commits and is Verify's to tell, not the whole lake's end
 		}
 	}
 	return nil
@@ -92,7 +89,7 @@ func (s *Store) reconcile(ctx context.Context, name ref.Name) error {
 func (s *Store) rebuild(ctx context.Context, name ref.Name, snap snapshot) (record, error) {
 	b, err := s.readBlob(ctx, ref.Digest(snap.record), maxManifest)
 	if err != nil {
-		return record{}, err
+		return record{}, fault.New(fault.Corrupt, "lake.reconcile", "%s version %d lost its record: %w", name, snap.number, err)
 	}
 	var r record
 	if err := json.Unmarshal(b, &r); err != nil {

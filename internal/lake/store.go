@@ -84,7 +84,7 @@ func (s *Store) openStores(o Options, dir string) error {
 	if s.catalog, err = openSQLite(orElse(o.CatalogPath, filepath.Join(db, "catalog.db"))); err != nil {
 		return err
 	}
-	if s.tables, err = openTables(s.catalog, filepath.Join(dir, "warehouse")); err != nil {
+	if s.tables, err = openTables(s.catalog, filepath.Join(dir, "warehouse"), s.hook); err != nil {
 		return fault.Wrap(fault.Corrupt, "lake.Open", err)
 	}
 	return s.reconcileAll(context.Background())

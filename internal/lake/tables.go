@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
@@ -38,6 +39,7 @@ type tables struct {
 	cat  *sqlcat.Catalog
 	db   *sql.DB
 	root string // folder of the warehouse
+	hook func(string)
 }
 
 // snapshot is a version as Iceberg knows it.
@@ -47,7 +49,7 @@ type snapshot struct {
 	fingerprint, manifest, record string
 }
 
-func openTables(db *sql.DB, root string) (*tables, error) {
+func openTables(db *sql.DB, root string, hook func(string)) (*tables, error) {
 	useDurableFS()
 	cat, err := sqlcat.NewCatalog(CatalogName, db, sqlcat.SQLite, iceberg.Properties{
 		"init_catalog_tables": "true", "warehouse": "file://" + root,
@@ -55,7 +57,13 @@ func openTables(db *sql.DB, root string) (*tables, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tables{cat: cat, db: db, root: root}, nil
+	return &tables{cat: cat, db: db, root: root, hook: hook}, nil
+}
+
+// tableName reads "workspace/table": labels have no '_', so the dataset's name is certain.
+func tableName(key string) ref.Name {
+	ws, name, _ := strings.Cut(key, "/")
+	return ref.Name{Workspace: ws, Name: strings.ReplaceAll(name, "_", "-")}
 }
 
 func identifier(n ref.Name) table.Identifier { return table.Identifier{n.Workspace, ref.Table(n.Name)} }
@@ -127,7 +135,7 @@ func (t *tables) replace(ctx context.Context, tbl *table.Table, r replacement) (
 		return 0, err
 	}
 	tx := staged.NewTransaction()
-	old, err := currentFiles(ctx, tbl)
+	old, err := t.filesOf(ctx, tbl, tbl.CurrentSnapshot())
 	if err != nil {
 		return 0, err
 	}
@@ -150,6 +158,7 @@ func (t *tables) replace(ctx context.Context, tbl *table.Table, r replacement) (
 	}
 	updates = append(updates, commit.Updates...)
 	updates = append(updates, table.NewSetSnapshotRefUpdate(r.tag, id, table.TagRef, 0, 0, 0))
+	t.hook("snapshot-staged")
 	_, _, err = t.cat.CommitTable(ctx, commit.Identifier, commit.Requirements, updates)
 	if errors.Is(err, table.ErrCommitFailed) {
 		return 0, fault.Wrap(fault.Conflict, "lake.Commit", err)
@@ -190,9 +199,8 @@ func (t *tables) evolve(tbl *table.Table, r replacement) (*table.Table, []table.
 	return table.New(tbl.Identifier(), evolved, tbl.MetadataLocation(), fsys, t.cat), updates, nil
 }
 
-// currentFiles lists the data files of the table's current snapshot.
-func currentFiles(ctx context.Context, tbl *table.Table) ([]string, error) {
-	snap := tbl.CurrentSnapshot()
+// filesOf lists the data files of a snapshot; none for nil.
+func (t *tables) filesOf(ctx context.Context, tbl *table.Table, snap *table.Snapshot) ([]string, error) {
 	if snap == nil {
 		return nil, nil
 	}

@@ -4,17 +4,269 @@ package lake
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/apache/iceberg-go/table"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/ref"
 )
 
 // Damage is something Verify found wrong.
 type Damage struct {
 	Kind   fault.Kind `json:"kind"`   // NotFound, Corrupt or Conflict (two stores disagree)
-	Object string     `json:"object"` // for example "neurology/voice@3" or a blob's digest
+	Object string     `json:"object"` // for example "neurology/voice@3", "neurology/runs/train-1" or a blob's digest
 	Detail string     `json:"detail"`
 	Hint   string     `json:"hint,omitempty"`
 }
 
-// Verify reads everything and lists what is damaged, for `fathom doctor`. The error is about not being able to look.
-func (s *Store) Verify(ctx context.Context) ([]Damage, error) { return nil, nil }
+// Verify reads every byte of the lake and lists what is damaged, for `fathom doctor`; nothing is changed. The error is
+// about not being able to look. Commits may go on meanwhile: a dataset's commits wait while it is looked at.
+func (s *Store) Verify(ctx context.Context) ([]Damage, error) {
+	c := check{s: s, whole: map[ref.Digest]bool{}}
+	for _, look := range []func(context.Context) error{c.databases, c.blobs, c.datasets, c.runs} {
+		if err := look(ctx); err != nil {
+			return c.found, err
+		}
+	}
+	return c.found, nil
+}
+
+type check struct {
+	s     *Store
+	whole map[ref.Digest]bool // blobs seen: do they match their digest?
+	found []Damage
+}
+
+const (
+	hintRestore = "restore it from a backup, or replay what made it"
+	hintReopen  = "start Fathom again: it finishes interrupted commits"
+)
+
+func (c *check) add(kind fault.Kind, object, hint, format string, args ...any) {
+	c.found = append(c.found, Damage{Kind: kind, Object: object, Hint: hint, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (c *check) databases(ctx context.Context) error {
+	for _, d := range []struct {
+		name string
+		db   *sql.DB
+	}{{"catalog", c.s.catalog}, {"history", c.s.history}} {
+		var verdict string
+		if err := d.db.QueryRowContext(ctx, "pragma quick_check(1)").Scan(&verdict); err != nil {
+			return sqlFault(err)
+		}
+		if verdict != "ok" {
+			c.add(fault.Corrupt, d.name, hintRestore, "SQLite says: %s", verdict)
+		}
+	}
+	return nil
+}
+
+// blobs hashes every stored blob.
+func (c *check) blobs(ctx context.Context) error {
+	root := filepath.Join(c.s.blobDir, "sha256")
+	return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if os.IsNotExist(err) && path == root {
+			return nil // nothing was ever put
+		}
+		if err != nil || e.IsDir() {
+			return diskFault("lake.Verify", err)
+		}
+		d, err := ref.ParseDigest("sha256:" + e.Name())
+		if err != nil || c.s.BlobPath(d) != path {
+			c.add(fault.Conflict, path, "move it elsewhere", "this file is not a blob")
+			return nil
+		}
+		return c.blob(ctx, d)
+	})
+}
+
+func (c *check) blob(ctx context.Context, d ref.Digest) error {
+	err := c.s.VerifyBlob(ctx, d)
+	c.whole[d] = err == nil
+	if fault.Is(err, fault.Corrupt) {
+		c.add(fault.Corrupt, string(d), hintRestore, "the blob does not match its digest")
+		return nil
+	}
+	return err
+}
+
+// need reports a blob that something refers to and that is not there; a corrupt one was told already.
+func (c *check) need(ctx context.Context, object, what string, d ref.Digest) error {
+	if _, seen := c.whole[d]; seen || d == "" {
+		return nil
+	}
+	err := c.blob(ctx, d) // it may have come since
+	if fault.Is(err, fault.NotFound) {
+		c.add(fault.NotFound, object, hintRestore, "%s is missing: blob %s", what, d)
+		return nil
+	}
+	return err
+}
+
+func (c *check) datasets(ctx context.Context) error {
+	names := map[ref.Name]bool{}
+	known, err := c.s.Datasets(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, n := range known {
+		names[n] = true
+	}
+	there, err := c.s.tables.locations(ctx)
+	if err != nil {
+		return sqlFault(err)
+	}
+	for key := range there {
+		names[tableName(key)] = true
+	}
+	for n := range names {
+		if err := c.dataset(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *check) dataset(ctx context.Context, n ref.Name) error {
+	unlock, err := c.s.lock(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	versions, err := c.s.allVersions(ctx, n)
+	if err != nil {
+		return err
+	}
+	tbl, err := c.s.tables.load(ctx, n)
+	if err != nil {
+		c.add(fault.Corrupt, n.String(), hintRestore, "the table's metadata cannot be read: %v", err)
+	}
+	byNumber := map[int]snapshot{}
+	if tbl != nil {
+		c.snapshots(ctx, n, tbl, versions, byNumber)
+	}
+	for i, v := range versions {
+		if err := c.version(ctx, v, byNumber[v.Number], tbl != nil || err == nil); err != nil {
+			return err
+		}
+		if i > 0 && versions[i-1].Number+1 != v.Number {
+			c.add(fault.NotFound, n.String(), hintRestore, "there is a gap between version %d and %d", versions[i-1].Number, v.Number)
+		}
+	}
+	return nil
+}
+
+// snapshots compares the table's snapshots with the rows, and reads what each snapshot needs.
+func (c *check) snapshots(ctx context.Context, n ref.Name, tbl *table.Table, rows []Version, byNumber map[int]snapshot) {
+	have := map[int]bool{}
+	for _, v := range rows {
+		have[v.Number] = true
+	}
+	for _, snap := range snapshots(tbl.Metadata()) {
+		object := fmt.Sprintf("%s@%d", n, snap.number)
+		if _, twice := byNumber[snap.number]; twice {
+			c.add(fault.Conflict, object, hintRestore, "two snapshots have this number")
+		}
+		byNumber[snap.number] = snap
+		if !have[snap.number] {
+			c.add(fault.Conflict, object, hintReopen, "snapshot %d has no version", snap.id)
+		}
+		files, err := c.s.tables.filesOf(ctx, tbl, tbl.SnapshotByID(snap.id))
+		if err != nil {
+			c.add(fault.Corrupt, object, hintRestore, "the snapshot's metadata cannot be read: %v", err)
+		}
+		for _, f := range files {
+			c.tableFile(object, strings.TrimPrefix(f, "file://"))
+		}
+	}
+}
+
+// tableFile checks that a file of a table is there and is, or equals, the blob that its name tells.
+func (c *check) tableFile(object, path string) {
+	got, err := os.Stat(path)
+	if err != nil {
+		c.add(fault.NotFound, object, hintRestore, "a file of the table is missing: %v", err)
+		return
+	}
+	short := strings.TrimSuffix(filepath.Base(path), ".parquet")
+	short = short[strings.LastIndexByte(short, '-')+1:]
+	matches, _ := filepath.Glob(filepath.Join(c.s.blobDir, "sha256", short[:min(2, len(short))], short+"*")) // the pattern is well formed
+	for _, m := range matches {
+		if blob, err := os.Stat(m); err == nil && os.SameFile(got, blob) {
+			return // hashed as a blob
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		c.add(fault.Corrupt, object, hintRestore, "a file of the table cannot be read: %v", err)
+		return
+	}
+	defer f.Close()
+	if d, _, err := ref.DigestFrom(f); err != nil || d.Short() != short {
+		c.add(fault.Corrupt, object, hintRestore, "a file of the table does not match its digest: %s", path)
+	}
+}
+
+// version checks a row against its snapshot and the blobs that it names.
+func (c *check) version(ctx context.Context, v Version, snap snapshot, readable bool) error {
+	object := fmt.Sprintf("%s@%d", v.Name, v.Number)
+	switch {
+	case !readable:
+	case snap.number == 0:
+		c.add(fault.NotFound, object, hintRestore, "the version has no snapshot in its table")
+	case snap.id != v.Snapshot || snap.fingerprint != v.Fingerprint || snap.manifest != string(v.Manifest):
+		c.add(fault.Conflict, object, hintRestore, "the version's row and its snapshot differ")
+	}
+	if err := c.need(ctx, object, "the record", ref.Digest(snap.record)); err != nil {
+		return err
+	}
+	if err := c.need(ctx, object, "the manifest", v.Manifest); err != nil || !c.whole[v.Manifest] {
+		return err
+	}
+	return c.manifest(ctx, object, v.Manifest)
+}
+
+func (c *check) manifest(ctx context.Context, object string, d ref.Digest) error {
+	m, err := c.s.GetManifest(ctx, d)
+	if err != nil {
+		c.add(fault.Corrupt, object, hintRestore, "the manifest cannot be read: %v", err)
+		return nil
+	}
+	for _, f := range m.Files {
+		if err := c.need(ctx, object, f.Path, f.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runs checks that logs and outputs of finished runs are there.
+func (c *check) runs(ctx context.Context) error {
+	page := Page{Limit: 1000}
+	for {
+		runs, next, err := c.s.Runs(ctx, RunFilter{}, page)
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			object := r.Workspace + "/runs/" + r.Name
+			if err := c.need(ctx, object, "the log", r.Log); err != nil {
+				return err
+			}
+			if err := c.need(ctx, object, "the output", r.Output); err != nil {
+				return err
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		page.After = next
+	}
+}

@@ -113,6 +113,16 @@ func (s *Store) oneVersion(ctx context.Context, where string, name ref.Name, arg
 	return v, sqlFault(json.Unmarshal(record, &v))
 }
 
+// allVersions lists all versions, oldest first.
+func (s *Store) allVersions(ctx context.Context, name ref.Name) ([]Version, error) {
+	rows, err := s.history.QueryContext(ctx, "select record from versions where workspace = ? and dataset = ? order by number",
+		name.Workspace, name.Name)
+	if err != nil {
+		return nil, sqlFault(err)
+	}
+	return scanJSON[Version](rows)
+}
+
 // lastNumber is the highest number ever used for the dataset.
 func (s *Store) lastNumber(ctx context.Context, name ref.Name) (int, error) {
 	var last int
