@@ -2,6 +2,13 @@
 
 package evaluate
 
+import (
+	"slices"
+	"strings"
+
+	"fathom.dev/fathom/internal/fault"
+)
+
 // The metrics' names, as used in promotion rules.
 const (
 	ROCAUC               = "roc_auc"
@@ -45,4 +52,22 @@ func GreaterIsBetter(metric string) bool {
 		return false
 	}
 	return true
+}
+
+// chooseMetrics checks names against the task; none are all.
+func chooseMetrics(task Task, names []string) ([]string, error) {
+	all := MetricNames(task)
+	if all == nil {
+		return nil, fault.New(fault.Invalid, "evaluate", "%q is no task; tasks are binary, multiclass and regression", task)
+	}
+	if len(names) == 0 {
+		return all, nil
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return nil, fault.New(fault.Invalid, "evaluate", "%q is no metric of a %s target; those are %s",
+				name, task, strings.Join(all, ", "))
+		}
+	}
+	return names, nil
 }

@@ -2,6 +2,8 @@
 
 package evaluate
 
+import "fathom.dev/fathom/internal/fault"
+
 // Task is what the target is.
 type Task string
 
@@ -89,4 +91,32 @@ type Params struct {
 	Repeats int `json:"repeats,omitempty"`
 	// seed starts every random choice.
 	Seed uint64 `json:"seed,omitempty"`
+}
+
+// Defaults is the parameters with zero values filled in. Errors: Invalid for values out of range, naming the field.
+func (p Params) Defaults() (Params, error) {
+	if p.Split == "" {
+		p.Split = "split"
+	}
+	if p.Threshold == 0 {
+		p.Threshold = 0.5
+	}
+	if p.Bootstrap == 0 {
+		p.Bootstrap = 1000
+	}
+	if p.Repeats == 0 {
+		p.Repeats = 5
+	}
+	bad := func(field, format string, args ...any) error {
+		return fault.New(fault.Invalid, "evaluate", field+" "+format, args...)
+	}
+	switch {
+	case !(p.Threshold > 0 && p.Threshold < 1):
+		return p, bad("threshold", "is %v, it must be between 0 and 1", p.Threshold)
+	case p.Bootstrap < 100 || p.Bootstrap > 20000:
+		return p, bad("bootstrap", "is %d, it must be 100 to 20000", p.Bootstrap)
+	case p.Repeats < -1 || p.Repeats > 100:
+		return p, bad("repeats", "is %d, it must be 1 to 100, or -1 for none", p.Repeats)
+	}
+	return p, nil
 }
