@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net"
 	"os/signal"
 	"syscall"
 	"time"
@@ -24,38 +22,32 @@ func newUp() *cobra.Command {
 		Short: "Run Fathom in this process until it is interrupted",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			return up(cmd, opts)
+			ctx, cancel := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer cancel()
+			return runControlPlane(ctx, cmd, opts)
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&opts.Dir, "state-dir", ".state", "directory that keeps all state")
-	flags.IntVar(&opts.Port, "port", 0, "port of the Kubernetes API on 127.0.0.1; 0 picks a free one and keeps it")
-	flags.StringVar(&opts.NodeName, "node-name", "", "name of the local node (default: the host's name)")
-	flags.StringVar(&opts.ServiceCIDR, "service-cidr", "", "addresses of Services (default 10.96.0.0/16)")
-	flags.IPSliceVar(&opts.ExtraIPs, "extra-ip", []net.IP{}, "further addresses in the API server's certificate")
+	controlPlaneFlags(cmd.Flags(), &opts)
 	return cmd
 }
 
-func up(cmd *cobra.Command, opts kube.Options) error {
-	ctx, cancel := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-	defer cancel()
+// runControlPlane starts the control plane, says where it is, and stops it when ctx ends or a component dies.
+func runControlPlane(ctx context.Context, cmd *cobra.Command, opts kube.Options) error {
 	begin := time.Now()
-	starting, stopStarting := context.WithTimeout(ctx, 2*time.Minute)
-	defer stopStarting()
+	starting, started := context.WithTimeout(ctx, 2*time.Minute)
+	defer started()
 	cp, err := kube.Start(starting, opts)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "ready in %.1fs: %s\nkubeconfig: %s\n", time.Since(begin).Seconds(), cp.Endpoint(), cp.KubeconfigPath())
+	fmt.Fprintf(cmd.OutOrStdout(), "ready in %.1fs: %s\nkubeconfig: %s\n",
+		time.Since(begin).Seconds(), cp.Endpoint(), cp.KubeconfigPath())
 	select {
 	case <-ctx.Done():
-		cancel() // a second interrupt ends the process at once
-		err = nil
 	case err = <-cp.Failed():
 	}
-	stopping, done := context.WithTimeout(context.Background(), 20*time.Second)
-	defer done()
+	stopping, stopped := context.WithTimeout(context.Background(), 20*time.Second)
+	defer stopped()
 	if stopErr := cp.Stop(stopping); err == nil {
 		err = stopErr
 	}

@@ -133,11 +133,11 @@ func (cp *ControlPlane) identityKubeconfig(id Identity) string {
 	return cp.state.pki(string(id) + ".kubeconfig")
 }
 
-// startRenewer renews the certificates at half of their life. It looks every minute instead of sleeping until then,
-// because a suspended laptop's timers stand still.
+// startRenewer renews the certificates at half of their life. It looks often instead of sleeping until then, because
+// a suspended laptop's timers stand still.
 func (cp *ControlPlane) startRenewer() {
 	cp.renewer = cp.run("certificates", func(ctx context.Context) error {
-		tick := time.NewTicker(time.Minute)
+		tick := time.NewTicker(min(time.Minute, cp.opts.CertificateTTL/8))
 		defer tick.Stop()
 		for {
 			select {
