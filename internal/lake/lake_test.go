@@ -65,7 +65,7 @@ func parquetOf(t testing.TB, cols ...column) []byte {
 		rows = arrays[0].Len()
 	}
 	var b bytes.Buffer
-	w, err := pqarrow.NewFileWriter(sc, &b, parquet.NewWriterProperties(), pqarrow.DefaultWriterProps())
+	w, err := pqarrow.NewFileWriter(sc, &b, parquet.NewWriterProperties(), pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
 	if err != nil {
 		t.Fatal(err)
 	}

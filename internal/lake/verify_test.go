@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lake
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/ref"
+)
+
+func TestVerifyFinds(t *testing.T) {
+	at := func(s *Store, pattern string) string {
+		m, err := filepath.Glob(filepath.Join(s.tables.dir(voice), pattern))
+		if err != nil || len(m) == 0 {
+			panic(fmt.Sprint(pattern, m, err))
+		}
+		return m[len(m)-1]
+	}
+	for _, c := range []struct {
+		name   string
+		damage func(t *testing.T, s *Store, v Version)
+		want   []string // "kind object-substring detail-substring"
+	}{
+		{"nothing", func(*testing.T, *Store, Version) {}, nil},
+		{"flipped byte in a data file", func(t *testing.T, s *Store, v Version) {
+			files, _ := s.Files(t.Context(), v)
+			flip(t, s.BlobPath(files[0].Digest))
+		}, []string{"Corrupt sha256: digest"}},
+		{"missing object", func(t *testing.T, s *Store, v Version) {
+			files, _ := s.Files(t.Context(), v)
+			os.Remove(s.BlobPath(files[1].Digest))
+		}, []string{"NotFound neurology/voice-2@2 objects/1.dcm"}},
+		{"missing manifest", func(t *testing.T, s *Store, v Version) { os.Remove(s.BlobPath(v.Manifest)) },
+			[]string{"NotFound neurology/voice-2@2 manifest"}},
+		{"missing table file", func(t *testing.T, s *Store, v Version) { os.Remove(at(s, "data/00002/*")) },
+			[]string{"NotFound neurology/voice-2@2 table"}},
+		{"changed copy of a table file", func(t *testing.T, s *Store, v Version) {
+			path := at(s, "data/00002/*")
+			b, _ := os.ReadFile(path)
+			os.Remove(path)
+			os.WriteFile(path, append(b, 'x'), 0o600)
+		}, []string{"Corrupt neurology/voice-2@2 digest"}},
+		{"whole copy of a table file", func(t *testing.T, s *Store, v Version) {
+			path := at(s, "data/00002/*")
+			b, _ := os.ReadFile(path)
+			os.Remove(path)
+			os.WriteFile(path, b, 0o600)
+		}, nil},
+		{"no table", func(t *testing.T, s *Store, v Version) {
+			if err := s.tables.drop(t.Context(), voice); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"NotFound neurology/voice-2@1 snapshot", "NotFound neurology/voice-2@2 snapshot"}},
+		{"no row", func(t *testing.T, s *Store, v Version) { s.history.Exec("delete from versions where number = 2") },
+			[]string{"Conflict neurology/voice-2@2 no version"}},
+		{"row of another snapshot", func(t *testing.T, s *Store, v Version) {
+			s.history.Exec(`update versions set record = replace(record, '"fp2"', '"fp9"')`)
+		}, []string{"Conflict neurology/voice-2@2 differ"}},
+		{"unreadable metadata", func(t *testing.T, s *Store, v Version) {
+			all, _ := filepath.Glob(filepath.Join(s.tables.dir(voice), "metadata", "*.metadata.json"))
+			for _, p := range all {
+				os.WriteFile(p, nil, 0o600)
+			}
+		}, []string{"Corrupt neurology/voice-2 metadata"}},
+		{"missing snapshot metadata", func(t *testing.T, s *Store, v Version) {
+			all, _ := filepath.Glob(filepath.Join(s.tables.dir(voice), "metadata", "*.avro"))
+			for _, p := range all {
+				os.Remove(p)
+			}
+		}, []string{"Corrupt neurology/voice-2@1 metadata", "Corrupt neurology/voice-2@2 metadata"}},
+		{"a stranger among the blobs", func(t *testing.T, s *Store, v Version) {
+			os.WriteFile(filepath.Join(s.blobDir, "sha256", "notes.txt"), nil, 0o600)
+		}, []string{"Conflict notes.txt not a blob"}},
+		{"missing log", func(t *testing.T, s *Store, v Version) {
+			r := aRun("u1", "train-1")
+			r.Log = ref.DigestOf([]byte("gone"))
+			if err := s.RecordRun(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"NotFound neurology/runs/train-1 log"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openTest(t, dir)
+			commit(t, s, first(t, s))
+			r := second(t, s)
+			r.Files.Files = append(r.Files.Files, put(t, s, "objects/1.dcm", []byte("pixels")))
+			c.damage(t, s, commit(t, s, r))
+			got, err := s.Verify(t.Context())
+			if err != nil || len(got) != len(c.want) {
+				t.Fatalf("found %+v, %v; want %q", got, err, c.want)
+			}
+			for i, want := range c.want {
+				kind, rest, _ := strings.Cut(want, " ")
+				object, detail, _ := strings.Cut(rest, " ")
+				if string(got[i].Kind) != kind || !strings.Contains(got[i].Object, object) || !strings.Contains(got[i].Detail, detail) {
+					t.Errorf("found %+v, want %q", got[i], want)
+				}
+			}
+			s.Close()
+			openTest(t, dir) // damage of one dataset never keeps the lake closed
+		})
+	}
+}
+
+func aRun(uid, name string) RunRecord {
+	return RunRecord{UID: uid, Workspace: "neurology", Name: name, Step: "train", ForKind: "Model", ForName: "parkinsons",
+		Phase: "Succeeded", Finished: time.UnixMilli(1_700_000_000_000)}
+}
+
+func TestRepairedRowAfterLoss(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	commit(t, s, first(t, s))
+	v := commit(t, s, second(t, s))
+	if _, err := s.history.Exec("delete from versions where number = 2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.history.Exec("update datasets set location = ''"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openTest(t, dir)
+	got, err := s.Version(t.Context(), voice, 2)
+	if err != nil || canonical(t, got) != canonical(t, v) {
+		t.Fatalf("rebuilt %+v, %v; want %+v", got, err, v)
+	}
+	_, err = s.Version(t.Context(), voice, 3)
+	wantKind(t, err, fault.NotFound)
+}
