@@ -253,6 +253,8 @@ type ModelVersionSpec struct {
 	Digest string `json:"digest"`
 	// fingerprint of everything that made it.
 	Fingerprint string `json:"fingerprint"`
+	// recipe is the fingerprint without the data: equal recipes differ only in what they learnt from.
+	Recipe string `json:"recipe"`
 	// dataset it learnt from.
 	Dataset string `json:"dataset"`
 	// datasetVersion it learnt from.
@@ -265,9 +267,9 @@ type ModelVersionSpec struct {
 	// environment is the digest of the requirements.
 	// +optional
 	Environment string `json:"environment,omitempty"`
-	// signature names the features in the order the model takes them, as a digest of a JSON document.
+	// trackingRun is the tracking run of the final training.
 	// +optional
-	Signature string `json:"signature,omitempty"`
+	TrackingRun string `json:"trackingRun,omitempty"`
 }
 
 // ModelVersionStatus is where the version stands.
