@@ -33,7 +33,9 @@ func evolution() []step {
 		{[]column{ints("x"), texts("who")}, nil},                                                                 // no rows
 		{[]column{{"l", list, []string{"[1,2]"}}, {"s", pair, []string{`{"a":5}`}}}, []string{`[1,2]|{"a":5}`}},  // nested
 		{[]column{{"l", pair, []string{`{"a":6}`}}, ints("s", 4)}, []string{`{"a":6}|4`}},                        // nested, changed
-		{[]column{ints("x", 1, 2), texts("who", "p1", "p2")}, []string{"1|p1", "2|p2"}},                          // as it began
+		{[]column{ints("x", 3), {"t", &arrow.TimestampType{Unit: arrow.Nanosecond}, []string{"1000000001"}}, {"gone", arrow.Null, []string{"null"}}},
+			[]string{"3|1970-01-01T00:00:01.000000001|(null)"}}, // needs version 3 of the table format
+		{[]column{ints("x", 1, 2), texts("who", "p1", "p2")}, []string{"1|p1", "2|p2"}}, // as it began
 	}
 }
 
@@ -95,11 +97,11 @@ for name, snapshot in refs.items():
     if name != "main":
         out["tags"][name] = {"rows": t.scan(snapshot_id=snapshot).to_arrow().to_pylist(),
                              "version": t.snapshot_by_id(snapshot).summary["fathom.version"]}
-print(json.dumps(out))
+print(json.dumps(out, default=str))
 `
 
 func TestPyIcebergReadsEveryVersion(t *testing.T) {
-	interpreter := python(t, "pyiceberg.catalog.sql, pyarrow, sqlalchemy")
+	interpreter := python(t, "pyiceberg.catalog.sql, pyarrow, pandas, sqlalchemy")
 	dir := t.TempDir()
 	s := openTest(t, dir)
 	commitAll(t, s, evolution())
@@ -130,6 +132,7 @@ func TestPyIcebergReadsEveryVersion(t *testing.T) {
 		`[]`,
 		`[{"l": [1, 2], "s": {"a": 5}}]`,
 		`[{"l": {"a": 6}, "s": 4}]`,
+		`[{"x": 3, "t": "1970-01-01 00:00:01.000000001", "gone": null}]`,
 		`[{"x": 1, "who": "p1"}, {"x": 2, "who": "p2"}]`,
 	}
 	for i, rows := range want {

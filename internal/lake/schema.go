@@ -65,12 +65,9 @@ func checkColumns(sc *arrow.Schema, name string) error {
 			return fault.New(fault.Invalid, op, "%s: column name %q is empty or used twice", name, f.Name)
 		}
 		seen[f.Name] = true
-		if f.Type.ID() == arrow.NULL {
-			return fault.New(fault.Invalid, op, "%s: column %q holds only nulls and has no type", name, f.Name).
-				WithHint("give it a type when writing it, for example astype('float64') or cast(… as double)")
-		}
 		one := arrow.NewSchema([]arrow.Field{{Name: f.Name, Type: f.Type, Nullable: f.Nullable}}, nil)
-		if _, err := table.ArrowSchemaToIcebergWithFreshIDs(one, true); err != nil {
+		_, err := table.ArrowSchemaToIcebergWithFreshIDs(one, false)
+		if err != nil || f.Type.ID() == arrow.FLOAT16 { // the library cannot read a half float's statistics
 			return fault.New(fault.Invalid, op, "%s: column %q has the type %s, which a table cannot hold", name, f.Name, f.Type).
 				WithHint("convert it when writing it; time zones must be UTC")
 		}
@@ -79,11 +76,27 @@ func checkColumns(sc *arrow.Schema, name string) error {
 }
 
 func toIceberg(sc *arrow.Schema) (*iceberg.Schema, bool, error) {
-	if schema, err := table.ArrowSchemaToIceberg(sc, true, nil); err == nil {
+	if schema, err := table.ArrowSchemaToIceberg(sc, false, nil); err == nil {
 		return schema, true, nil
 	}
-	schema, err := table.ArrowSchemaToIcebergWithFreshIDs(sc, true)
+	schema, err := table.ArrowSchemaToIcebergWithFreshIDs(sc, false)
 	return schema, false, err
+}
+
+// needsV3 tells columns that only version 3 of the table format has: nanoseconds (pandas before 3) and columns of nothing
+// but nulls. Tables begin with version 2, which more readers know.
+func needsV3(sc *iceberg.Schema) (bool, error) {
+	fields, err := sc.FlatFields()
+	if err != nil {
+		return false, err
+	}
+	for f := range fields {
+		switch f.Type {
+		case iceberg.PrimitiveTypes.TimestampNs, iceberg.PrimitiveTypes.TimestampTzNs, iceberg.PrimitiveTypes.Unknown:
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func columnsOf(sc *iceberg.Schema) []Column {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -87,8 +88,15 @@ func (t *tables) create(ctx context.Context, n ref.Name, sc *iceberg.Schema) (*t
 	if err := os.RemoveAll(t.dir(n)); err != nil { // of a table whose deletion was interrupted
 		return nil, err
 	}
-	tbl, err := t.cat.CreateTable(ctx, identifier(n), sc, catalog.WithLocation("file://"+t.dir(n)),
-		catalog.WithProperties(iceberg.Properties{"fathom.dataset": n.String()}))
+	v3, err := needsV3(sc)
+	if err != nil {
+		return nil, err
+	}
+	props := iceberg.Properties{"fathom.dataset": n.String(), table.PropertyFormatVersion: "2"}
+	if v3 {
+		props[table.PropertyFormatVersion] = "3"
+	}
+	tbl, err := t.cat.CreateTable(ctx, identifier(n), sc, catalog.WithLocation("file://"+t.dir(n)), catalog.WithProperties(props))
 	if errors.Is(err, catalog.ErrTableAlreadyExists) {
 		return t.cat.LoadTable(ctx, identifier(n))
 	}
@@ -145,7 +153,7 @@ func (t *tables) replace(ctx context.Context, tbl *table.Table, r replacement) (
 		err = tx.AddFiles(ctx, r.files, r.props, true)
 	}
 	if err != nil {
-		return 0, err
+		return 0, unfit(err)
 	}
 	after, err := tx.StagedTable()
 	if err != nil {
@@ -166,6 +174,14 @@ func (t *tables) replace(ctx context.Context, tbl *table.Table, r replacement) (
 	return id, err
 }
 
+// unfit tells files that a table cannot hold from a failing disk.
+func unfit(err error) error {
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		return err
+	}
+	return fault.New(fault.Invalid, "lake.Commit", "a table cannot hold these files: %w", err)
+}
+
 // evolve returns the table as it would be with the new schema, and the updates that make it so.
 func (t *tables) evolve(tbl *table.Table, r replacement) (*table.Table, []table.Update, error) {
 	meta := tbl.Metadata()
@@ -182,6 +198,13 @@ func (t *tables) evolve(tbl *table.Table, r replacement) (*table.Table, []table.
 		return nil, nil, err
 	}
 	updates := []table.Update{}
+	v3, err := needsV3(schema)
+	if err != nil {
+		return nil, nil, err
+	}
+	if v3 && meta.Version() < 3 {
+		updates = append(updates, table.NewUpgradeFormatVersionUpdate(3))
+	}
 	if !schema.Equals(meta.CurrentSchema()) {
 		updates = append(updates, table.NewAddSchemaUpdate(schema), table.NewSetCurrentSchemaUpdate(-1))
 	}
