@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
@@ -82,29 +85,56 @@ func (cp *ControlPlane) startAPIServer(ctx context.Context, listener net.Listene
 		return app.Run(ctx, completed)
 	})
 	cp.parts = append(cp.parts, part)
-	client, err := cp.connect(cp.RESTConfig(Operator))
-	if err != nil {
-		return err
-	}
-	cp.client = client
 	return cp.waitReady(ctx)
 }
 
+// withoutRoles leaves out the two checks that always take a second, because Kubernetes makes its built-in roles and
+// priority classes only then.
+const withoutRoles = "/readyz?exclude=poststarthook/rbac/bootstrap-roles&exclude=poststarthook/scheduling/bootstrap-system-priority-classes"
+
+// waitReady waits until requests are answered as they should be. A restart need not wait for the built-in roles.
 func (cp *ControlPlane) waitReady(ctx context.Context) error {
+	config, err := cp.administrator()
+	if err != nil {
+		return err
+	}
+	admin, err := connect(config)
+	if err != nil {
+		return err
+	}
+	if cp.client, err = connect(cp.RESTConfig(Operator)); err != nil {
+		return err
+	}
+	if err := cp.poll(ctx, admin, withoutRoles); err != nil {
+		return err
+	}
+	_, err = admin.RbacV1().ClusterRoleBindings().Get(ctx, lastOfOurRoles, metav1.GetOptions{})
+	if err == nil {
+		return nil
+	}
+	return cp.poll(ctx, admin, "/readyz")
+}
+
+func (cp *ControlPlane) poll(ctx context.Context, client kubernetes.Interface, check string) error {
 	var last error
-	err := wait.PollUntilContextCancel(ctx, 25*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		select {
 		case err := <-cp.failed:
 			return false, err
 		default:
 		}
-		last = cp.Healthy(ctx)
+		_, last = client.Discovery().RESTClient().Get().RequestURI(check).DoRaw(ctx)
 		return last == nil, nil
 	})
 	if ctx.Err() != nil {
 		return fault.Wrap(fault.Unavailable, "kube: kube-apiserver did not become ready", errors.Join(ctx.Err(), last))
 	}
 	return err
+}
+
+func connect(config *rest.Config) (*kubernetes.Clientset, error) {
+	client, err := kubernetes.NewForConfig(config)
+	return client, fault.Wrap(fault.Internal, "kube: connect", err)
 }
 
 // parse applies command line arguments to a component's options. Arguments are the interface that Kubernetes keeps

@@ -27,6 +27,9 @@ import (
 //go:embed rbac.yaml
 var roles []byte
 
+// lastOfOurRoles exists when an earlier start got as far as applying all roles, Kubernetes' own included.
+const lastOfOurRoles = "fathom:node"
+
 var (
 	crds      = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	resources = map[string]schema.GroupVersionResource{

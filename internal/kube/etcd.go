@@ -58,8 +58,10 @@ func (cp *ControlPlane) etcdConfig(dir string) (*embed.Config, error) {
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.ListenPeerUrls = nil
 	config.ListenClientUrls = []url.URL{{Scheme: "unix", Path: cp.state.socket}}
+	config.TickMs, config.ElectionMs = 20, 200 // a single member elects itself after up to one ElectionMs
 	config.EnableGRPCGateway = false
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(etcdLogger(cp.opts.ComponentLog))
+	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 	config.QuotaBackendBytes = 4 << 30
 	config.SnapshotCount = 5000
 	config.BootstrapDefragThresholdMegabytes = 64

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -276,11 +275,6 @@ func (cp *ControlPlane) administrator() (*rest.Config, error) {
 		TLSClientConfig: rest.TLSClientConfig{CAData: cp.authority.pem, CertData: p.cert, KeyData: p.key},
 		QPS:             -1,
 	}, nil
-}
-
-func (cp *ControlPlane) connect(config *rest.Config) (*kubernetes.Clientset, error) {
-	client, err := kubernetes.NewForConfig(config)
-	return client, fault.Wrap(fault.Internal, "kube: connect", err)
 }
 
 func (cp *ControlPlane) serverNames() []string {
