@@ -195,7 +195,7 @@ func (s *Store) commit(ctx context.Context, d draft, number int) (Version, error
 		return Version{}, diskFault("lake.Commit", err)
 	}
 	s.hook("files-placed")
-	d.record.Snapshot, err = s.tables.replace(ctx, tbl, replacement{
+	snap, location, err := s.tables.replace(ctx, tbl, replacement{
 		tag: "v" + strconv.Itoa(number), schema: d.schema, withIDs: d.withIDs, files: urls,
 		props: iceberg.Properties{
 			propVersion: strconv.Itoa(number), propFingerprint: d.record.Fingerprint,
@@ -206,7 +206,8 @@ func (s *Store) commit(ctx context.Context, d draft, number int) (Version, error
 		return Version{}, diskFault("lake.Commit", err)
 	}
 	s.hook("snapshot-committed")
-	if err := s.writeRow(context.WithoutCancel(ctx), d.record); err != nil { // decided already: finish
+	d.record.Snapshot = snap
+	if err := s.writeRow(context.WithoutCancel(ctx), d.record, location); err != nil { // decided already: finish
 		return Version{}, err
 	}
 	s.hook("row-written")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/ref"
@@ -23,6 +24,9 @@ func (s *Store) reconcileAll(ctx context.Context) error {
 		return err
 	}
 	for key, location := range there {
+		if err := s.tables.checkPlace(location); err != nil {
+			return err
+		}
 		if known[key] == location && location != "" {
 			continue
 		}
@@ -53,6 +57,13 @@ func (s *Store) knownLocations(ctx context.Context) (map[string]string, error) {
 // reconcile gives every snapshot of the dataset's table its row, or finishes a deletion. The caller holds the lock, or
 // is Open.
 func (s *Store) reconcile(ctx context.Context, name ref.Name) error {
+	location, err := s.tables.location(ctx, name)
+	if err != nil {
+		return sqlFault(err)
+	}
+	if known, err := s.knownLocation(ctx, name); err != nil || known == location {
+		return err
+	}
 	tbl, err := s.tables.load(ctx, name)
 	if err != nil {
 		return fault.Wrap(fault.Corrupt, "lake.reconcile "+name.String(), err)
@@ -78,7 +89,7 @@ func (s *Store) reconcile(ctx context.Context, name ref.Name) error {
 		if err != nil {
 			return err
 		}
-		if err := s.writeRow(ctx, r); err != nil {
+		if err := s.writeRow(ctx, r, ""); err != nil {
 			return err
 		}
 	}
@@ -104,18 +115,23 @@ func (s *Store) rebuild(ctx context.Context, name ref.Name, snap snapshot) (reco
 }
 
 func (s *Store) noteLocation(ctx context.Context, name ref.Name, location string) error {
-	var known string
-	err := s.history.QueryRowContext(ctx, "select location from datasets where workspace = ? and dataset = ?", name.Workspace, name.Name).Scan(&known)
-	if err == nil && known == location {
-		return nil
-	}
-	_, err = s.history.ExecContext(ctx, `insert into datasets (workspace, dataset, location) values (?, ?, ?)
+	_, err := s.history.ExecContext(ctx, `insert into datasets (workspace, dataset, location) values (?, ?, ?)
 		on conflict do update set location = excluded.location`, name.Workspace, name.Name, location)
 	return sqlFault(err)
 }
 
-// writeRow makes a version visible: its row, its lineage and its subjects, together.
-func (s *Store) writeRow(ctx context.Context, r record) error {
+func (s *Store) knownLocation(ctx context.Context, name ref.Name) (string, error) {
+	var known string
+	err := s.history.QueryRowContext(ctx, "select location from datasets where workspace = ? and dataset = ?", name.Workspace, name.Name).Scan(&known)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return known, sqlFault(err)
+}
+
+// writeRow makes a version visible: its row, its lineage and its subjects, together. location is the table's metadata
+// file when its rows are complete with this one, else "".
+func (s *Store) writeRow(ctx context.Context, r record, location string) error {
 	body, err := json.Marshal(r.Version)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, "lake.Commit", err)
@@ -125,8 +141,8 @@ func (s *Store) writeRow(ctx context.Context, r record) error {
 		return err
 	}
 	return inTx(ctx, s.history, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `insert into datasets (workspace, dataset) values (?, ?) on conflict do nothing`,
-			r.Name.Workspace, r.Name.Name); err != nil {
+		if _, err := tx.ExecContext(ctx, `insert into datasets (workspace, dataset, location) values (?, ?, ?)
+			on conflict do update set location = excluded.location`, r.Name.Workspace, r.Name.Name, location); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `insert into versions (workspace, dataset, number, fingerprint, snapshot, record)

@@ -92,7 +92,9 @@ func (t *tables) create(ctx context.Context, n ref.Name, sc *iceberg.Schema) (*t
 	if err != nil {
 		return nil, err
 	}
-	props := iceberg.Properties{"fathom.dataset": n.String(), table.PropertyFormatVersion: "2"}
+	props := iceberg.Properties{
+		"fathom.dataset": n.String(), table.PropertyFormatVersion: "2", table.MetadataPreviousVersionsMaxKey: "10",
+	}
 	if v3 {
 		props[table.PropertyFormatVersion] = "3"
 	}
@@ -137,15 +139,17 @@ type replacement struct {
 
 // replace commits one snapshot that holds exactly r.files under r.schema. Schema, name mapping, snapshot and tag change
 // in one catalog commit, so that no reader sees new columns over old files.
-func (t *tables) replace(ctx context.Context, tbl *table.Table, r replacement) (int64, error) {
+//
+// It returns the snapshot's id and the table's new metadata file.
+func (t *tables) replace(ctx context.Context, tbl *table.Table, r replacement) (int64, string, error) {
 	staged, updates, err := t.evolve(tbl, r)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	tx := staged.NewTransaction()
 	old, err := t.filesOf(ctx, tbl, tbl.CurrentSnapshot())
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if len(old) > 0 {
 		err = tx.ReplaceDataFiles(ctx, old, r.files, r.props)
@@ -153,25 +157,43 @@ func (t *tables) replace(ctx context.Context, tbl *table.Table, r replacement) (
 		err = tx.AddFiles(ctx, r.files, r.props, true)
 	}
 	if err != nil {
-		return 0, unfit(err)
+		return 0, "", unfit(err)
 	}
 	after, err := tx.StagedTable()
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	id := after.CurrentSnapshot().SnapshotID
 	commit, err := tx.TableCommit()
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	updates = append(updates, commit.Updates...)
 	updates = append(updates, table.NewSetSnapshotRefUpdate(r.tag, id, table.TagRef, 0, 0, 0))
 	t.hook("snapshot-staged")
-	_, _, err = t.cat.CommitTable(ctx, commit.Identifier, commit.Requirements, updates)
+	meta, location, err := t.cat.CommitTable(ctx, commit.Identifier, commit.Requirements, updates)
 	if errors.Is(err, table.ErrCommitFailed) {
-		return 0, fault.Wrap(fault.Conflict, "lake.Commit", err)
+		return 0, "", fault.Wrap(fault.Conflict, "lake.Commit", err)
 	}
-	return id, err
+	if err != nil {
+		return 0, "", err
+	}
+	removeForgotten(tbl.Metadata(), meta)
+	return id, location, nil
+}
+
+// removeForgotten removes metadata files that the table's log no longer names: each holds all snapshots, so together they
+// would grow with the square of the versions. What cannot be removed is only waste.
+func removeForgotten(before, after table.Metadata) {
+	named := map[string]bool{}
+	for e := range after.PreviousFiles() {
+		named[e.MetadataFile] = true
+	}
+	for e := range before.PreviousFiles() {
+		if !named[e.MetadataFile] {
+			os.Remove(strings.TrimPrefix(e.MetadataFile, "file://"))
+		}
+	}
 }
 
 // unfit tells files that a table cannot hold from a failing disk.
@@ -220,6 +242,19 @@ func (t *tables) evolve(tbl *table.Table, r replacement) (*table.Table, []table.
 	}
 	fsys := func(context.Context) (icebergio.IO, error) { return durableFS{}, nil }
 	return table.New(tbl.Identifier(), evolved, tbl.MetadataLocation(), fsys, t.cat), updates, nil
+}
+
+// checkPlace tells a lake that was moved: Iceberg's metadata names its files by absolute path.
+func (t *tables) checkPlace(location string) error {
+	path := strings.TrimPrefix(location, "file://")
+	if location == "" || strings.HasPrefix(path, t.root+"/") {
+		return nil
+	}
+	if _, err := os.Stat(path); err == nil { // reached by another name of the same folder
+		return nil
+	}
+	return fault.New(fault.Conflict, "lake.Open", "%s was moved: its tables name files by absolute path, such as %s", t.root, path).
+		WithHint("move the state directory back to where it was made")
 }
 
 // filesOf lists the data files of a snapshot; none for nil.
@@ -281,6 +316,17 @@ func (t *tables) drop(ctx context.Context, n ref.Name) error {
 		return fmt.Errorf("remove the files of %s: %w", n, err)
 	}
 	return nil
+}
+
+// location is the table's current metadata file, "" when there is no table.
+func (t *tables) location(ctx context.Context, n ref.Name) (string, error) {
+	var location string
+	err := t.db.QueryRowContext(ctx, `select coalesce(metadata_location, '') from iceberg_tables
+		where catalog_name = ? and table_namespace = ? and table_name = ?`, CatalogName, n.Workspace, ref.Table(n.Name)).Scan(&location)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return location, err
 }
 
 // locations maps every table to its current metadata file, without opening any.

@@ -134,3 +134,22 @@ func TestRepairedRowAfterLoss(t *testing.T) {
 	_, err = s.Version(t.Context(), voice, 3)
 	wantKind(t, err, fault.NotFound)
 }
+
+func TestMovedLakeSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, filepath.Join(dir, "here"))
+	commit(t, s, first(t, s))
+	s.Close()
+	if err := os.Rename(filepath.Join(dir, "here"), filepath.Join(dir, "there")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(testOptions(filepath.Join(dir, "there")))
+	wantKind(t, err, fault.Conflict)
+	if err := os.Symlink(filepath.Join(dir, "there"), filepath.Join(dir, "here")); err != nil {
+		t.Fatal(err)
+	}
+	s = openTest(t, filepath.Join(dir, "there"))
+	if v := commit(t, s, second(t, s)); v.Number != 2 {
+		t.Fatalf("%+v", v)
+	}
+}
