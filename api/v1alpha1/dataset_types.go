@@ -211,6 +211,9 @@ type DatasetStatus struct {
 	// excluded says why rows did not enter: rows and subjects by reason.
 	// +optional
 	Excluded []Exclusion `json:"excluded,omitempty"`
+	// identified is true while rows may be traced to a person: only stewards may read them.
+	// +optional
+	Identified bool `json:"identified,omitempty"`
 	// checksPassed of the current version.
 	// +optional
 	ChecksPassed int32 `json:"checksPassed,omitempty"`

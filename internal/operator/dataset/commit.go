@@ -97,6 +97,7 @@ func (s *Station) request(ctx context.Context, d *v1alpha1.Dataset, w *work, run
 	}
 	subjects := summary.Report.Subjects
 	summary.Report.Subjects = nil // kept as a set of its own
+	summary.Report.Identified = identified(d, w, summary.Report)
 	encoded, err := json.Marshal(summary)
 	if err != nil {
 		return request, fault.Wrap(fault.Internal, "summary", err)
@@ -105,6 +106,15 @@ func (s *Station) request(ctx context.Context, d *v1alpha1.Dataset, w *work, run
 		Name: nameOf(d), Fingerprint: run.Spec.Fingerprint, Files: manifest, Summary: encoded, Run: string(run.UID),
 		Inputs: s.lineage(d, w, run), Subjects: subjects, CreatedBy: "dataset/" + d.Name,
 	}, nil
+}
+
+// identified is true when a row may be traced to a person: files that came in unprotected, or inputs that are identified.
+func identified(d *v1alpha1.Dataset, w *work, r Report) bool {
+	found := r.Identified || d.Spec.From.Files != nil && d.Spec.Privacy == nil
+	for _, in := range w.inputs {
+		found = found || in.Status.Identified
+	}
+	return found
 }
 
 // report reads report.json; a step that leaves none reports nothing.
@@ -173,6 +183,7 @@ func (s *Station) use(ctx context.Context, d *v1alpha1.Dataset, v lake.Version) 
 			st.ChecksPassed++
 		}
 	}
+	st.Identified = summary.Report.Identified
 	st.RefreshAfter, st.AsOf = nil, nil
 	if t := summary.Report.ValidUntil; t != nil {
 		st.RefreshAfter = &metav1.Time{Time: *t}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package console is the door for people and for the command line: what the Kubernetes API does not carry (uploads, SQL,
+// lineage, history, decisions on promotion) as JSON below /api, and pages below /ui.
+//
+// A browser proves who it is with a session cookie, which it gets for a one-time link; everybody else with a client
+// certificate or a bearer token. Every route maps to one action on Fathom's resources.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/identity"
+	"fathom.dev/fathom/internal/lake"
+	"fathom.dev/fathom/internal/query"
+	"fathom.dev/fathom/internal/ref"
+)
+
+// Options configures the door. All fields are required.
+type Options struct {
+	Authenticator identity.Authenticator
+	Authorizer    identity.Authorizer
+	Record        identity.Recorder
+	Now           func() time.Time
+	// Client reads objects and patches the status of model versions.
+	Client client.Client
+	Lake   *lake.Store
+	// PutObject stores a file in a workspace's bucket, durably.
+	PutObject func(ctx context.Context, bucket, key string, body io.Reader) error
+	// Tables parses a statement and names the tables it reads.
+	Tables func(context.Context, query.CheckParams) (query.Checked, error)
+	// Query answers a person's statement over Parquet files that are readable on this machine.
+	Query func(ctx context.Context, p query.ReadParams, out io.Writer) error
+	// Log copies the log of a live or ended run; follow waits for more while it lives.
+	Log func(ctx context.Context, run ref.Name, follow bool, out io.Writer) error
+	// Plan answers what applying objects would do.
+	Plan func(ctx context.Context, workspace string, objects json.RawMessage) (any, error)
+	// Replay starts to make a version again and answers with how it compares.
+	Replay func(ctx context.Context, r ReplayRequest) (any, error)
+	// Page renders a model's insight page as HTML.
+	Page func(ctx context.Context, model ref.Name, version int64) ([]byte, error)
+}
+
+// ReplayRequest names a version to make again.
+type ReplayRequest struct {
+	Kind    string `json:"kind"` // dataset or model
+	Name    ref.Name
+	Version int64 `json:"version"` // 0 is the latest
+}
+
+type server struct {
+	Options
+	sessions *sessions
+}
+
+// New builds the door.
+func New(o Options) (http.Handler, error) {
+	s := &server{Options: o, sessions: newSessions(o.Now)}
+	mux, err := identity.NewMux(s.routes(), identity.MuxOptions{
+		Authenticator: o.Authenticator, Authorizer: o.Authorizer, Record: o.Record, Fail: s.fail,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.sessions.wrap(mux), nil
+}
+
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if fault.Is(err, fault.Unauthenticated) && wantsHTML(r) {
+		s.loginHint(w)
+		return
+	}
+	identity.FailJSON(w, r, err)
+}
+
+// inWorkspace maps a request to an action in the workspace of its path, on the object of its path if it has one.
+func inWorkspace(verb, resource, subresource string, data bool) func(*http.Request) (identity.Action, error) {
+	return func(r *http.Request) (identity.Action, error) {
+		workspace, name := r.PathValue("workspace"), r.PathValue("name")
+		if !ref.IsLabel(workspace) || name != "" && !ref.IsLabel(name) {
+			return identity.Action{}, fault.New(fault.Invalid, "path", "%q/%q is not a workspace and a name", workspace, name)
+		}
+		return identity.Action{
+			Verb: verb, Group: "fathom.dev", Resource: resource, Subresource: subresource,
+			Namespace: workspace, Name: name, Data: data,
+		}, nil
+	}
+}
+
+func (s *server) routes() []identity.Route {
+	const base = "/api/workspaces/{workspace}"
+	return []identity.Route{
+		{Pattern: "POST " + base + "/bundles", Action: inWorkspace("create", "workspaces", "bundles", true), Handler: s.putBundle},
+		{Pattern: "PUT " + base + "/objects/{key...}", Action: inWorkspace("create", "workspaces", "objects", true), Handler: s.putObject},
+		{Pattern: "POST " + base + "/sql", Action: inWorkspace("get", "datasets", "data", true), Handler: s.sql},
+		{Pattern: "POST " + base + "/plan", Action: inWorkspace("get", "datasets", "", false), Handler: s.plan},
+		{Pattern: "GET " + base + "/datasets/{name}/versions", Action: inWorkspace("get", "datasets", "", false), Handler: s.datasetVersions},
+		{Pattern: "GET " + base + "/datasets/{name}/why", Action: inWorkspace("get", "datasets", "", true), Handler: s.whyDataset},
+		{Pattern: "POST " + base + "/datasets/{name}/replay", Action: inWorkspace("update", "datasets", "", true), Handler: s.replay("dataset")},
+		{Pattern: "GET " + base + "/models/{name}/why", Action: inWorkspace("get", "models", "", true), Handler: s.whyModel},
+		{Pattern: "GET " + base + "/models/{name}/evaluation", Action: inWorkspace("get", "models", "", true), Handler: s.evaluation},
+		{Pattern: "POST " + base + "/models/{name}/replay", Action: inWorkspace("update", "models", "", true), Handler: s.replay("model")},
+		{Pattern: "POST " + base + "/models/{name}/promotion", Action: inWorkspace("update", "models", "promotion", true), Handler: s.promotion},
+		{Pattern: "GET " + base + "/modelversions/{name}/files/{file}", Action: inWorkspace("get", "modelversions", "files", true), Handler: s.modelFile},
+		{Pattern: "GET " + base + "/runs", Action: inWorkspace("list", "runs", "", false), Handler: s.runs},
+		{Pattern: "GET " + base + "/runs/{name}/log", Action: inWorkspace("get", "runs", "log", true), Handler: s.log},
+		{Pattern: "POST " + base + "/runs/{name}/cancel", Action: inWorkspace("create", "runs", "cancel", false), Handler: s.cancel},
+		{Pattern: "GET " + base + "/subjects/{name}", Action: inWorkspace("get", "datasets", "identified", true), Handler: s.subject},
+		{Pattern: "POST /api/sessions", Action: s.anyone, Handler: s.createLink},
+		{Pattern: "GET /ui/login", Public: "exchanges a one-time code for a session", Handler: s.login},
+		{Pattern: "GET /ui/workspaces/{workspace}/models/{name}", Action: inWorkspace("get", "models", "", true), Handler: s.modelPage},
+		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportRoot},
+		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}/{file...}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportFile},
+		{Pattern: "GET /ui/workspaces/{workspace}", Action: s.overviewAction, Handler: s.overview},
+		{Pattern: "GET /ui/{$}", Action: s.anyone, Handler: s.home},
+		{Pattern: "GET /healthz", Public: "liveness", Handler: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }},
+	}
+}
+
+// anyone is the action that every authenticated caller may do: look at the list of workspaces.
+func (s *server) anyone(*http.Request) (identity.Action, error) {
+	return identity.Action{Verb: "list", Group: "fathom.dev", Resource: "workspaces"}, nil
+}
+
+func (s *server) overviewAction(r *http.Request) (identity.Action, error) {
+	return inWorkspace("list", "datasets", "", false)(r)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client is gone if this fails
+}
+
+func readJSON(r *http.Request, into any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 4<<20))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return fault.New(fault.Invalid, "body", "it is not the expected JSON: %v", err)
+	}
+	return nil
+}
+
+func nameOf(r *http.Request) ref.Name {
+	return ref.Name{Workspace: r.PathValue("workspace"), Name: r.PathValue("name")}
+}
