@@ -26,6 +26,8 @@ var commands = []command{
 	{"ingest", "source files become a dataset: formats, consent, pseudonyms, checks", ingest},
 	{"transform", "a SQL statement over datasets becomes a dataset", transform},
 	{"sql", "a person's question over datasets, answered on standard output", ask},
+	{"split", "a dataset's rows are dealt into folds of whole subjects, for blind training", divide},
+	{"evaluate", "models are scored on the rows they never saw: metrics, intervals, slices, leakage", assess},
 	{"check", "a SQL statement is read, not run: its tables, columns and mistakes", check},
 }
 

@@ -62,6 +62,40 @@ func (c Column) Pick(rows []int) Column {
 	return c
 }
 
+// Typical makes three rows up that could be anyone's: quartiles of numbers, the most frequent text.
+func Typical(c Column) Column {
+	out := Column{Feature: c.Feature}
+	if c.IsText() {
+		counts, best := map[string]int{}, ""
+		for _, text := range c.Texts {
+			counts[text]++
+			if n := counts[text] - counts[best]; n > 0 || (n == 0 && text < best) {
+				best = text
+			}
+		}
+		out.Texts = []string{best, best, best}
+		return out
+	}
+	var known []float64
+	for _, v := range c.Numbers {
+		if !math.IsNaN(v) {
+			known = append(known, v)
+		}
+	}
+	slices.Sort(known)
+	for _, q := range []float64{0.25, 0.5, 0.75} {
+		v := math.NaN()
+		if len(known) > 0 {
+			v = percentile(known, q)
+		}
+		if c.Type == "integer" || c.Type == "boolean" {
+			v = math.Round(v)
+		}
+		out.Numbers = append(out.Numbers, v)
+	}
+	return out
+}
+
 // InferTask says what a target without missing values is: two distinct values are binary; texts, or at most 20 distinct whole
 // numbers of which each occurs twice or more, multiclass; other numbers a regression. Errors: Invalid for fewer than two
 // values, or a text in nearly every row.

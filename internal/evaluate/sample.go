@@ -114,6 +114,12 @@ func (p Predictions) predicted(threshold float64) []int {
 	return out
 }
 
+// PredictedClasses are the classes the model chose for each row: the positive one from the threshold on (binary), else the
+// most probable.
+func (p Predictions) PredictedClasses(threshold float64) []string {
+	return pick(p.Classes, p.predicted(threshold))
+}
+
 // weights are Weight, or ones.
 func (p Predictions) weights() []float64 {
 	if p.Weight != nil {

@@ -3,6 +3,7 @@
 package predict
 
 import (
+	"slices"
 	"strings"
 
 	"fathom.dev/fathom/internal/fault"
@@ -54,16 +55,30 @@ type Scorer struct {
 	inputs   []boundInput
 }
 
+// Features are the columns the model takes, in order.
+func (b *Scorer) Features() []Feature { return b.features }
+
 // boundInput says which column an input takes; -1 is all of them.
 type boundInput struct {
 	spec   Spec
 	column int
 }
 
-// Bind matches a model's inputs and outputs with features, in the order the model was trained on, and a target. Errors:
-// Invalid, naming the input or output that does not fit and what to export instead.
+// Bind matches a model's inputs and outputs with features, in the order of the training file, and a target. A model that names
+// its own features (see [Signature.Features]) takes those. Errors: Invalid, naming the input or output that does not fit and
+// what to export instead.
 func (s *Session) Bind(features []Feature, target Target) (*Scorer, error) {
 	scorer := &Scorer{session: s, features: features, target: target}
+	if len(s.signature.Features) > 0 {
+		scorer.features = nil
+		for _, name := range s.signature.Features {
+			at := slices.IndexFunc(features, func(f Feature) bool { return f.Name == name })
+			if at < 0 {
+				return nil, bindError("the model's metadata names a feature %q, but the training file has no such column", clip(name))
+			}
+			scorer.features = append(scorer.features, features[at])
+		}
+	}
 	if err := scorer.bindInputs(); err != nil {
 		return nil, err
 	}
@@ -125,7 +140,8 @@ func (b *Scorer) checkMatrix(in Spec) error {
 		return bindError("input %s does not have the shape [rows, %d]", in, all)
 	case width(in) >= 0 && width(in) != int64(all):
 		return bindError("the model takes %d values a row, but the training file has %d features: %s", width(in), all, b.list()).
-			WithHint("train on all columns of train.parquet but target and subject, or list those to use as features of the Model")
+			WithHint("train on all columns of train.parquet but target and subject, in their order, or write the names of those used into " +
+				"the model: metadata property \"features\", a JSON list")
 	}
 	return nil
 }

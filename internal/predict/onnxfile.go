@@ -20,7 +20,8 @@ type modelFile struct {
 	classes []string
 	// external is the first tensor whose bytes are in another file.
 	external string
-	nodes    int
+	// metadata are the file's own key-value pairs.
+	metadata map[string]string
 }
 
 // maxDepth of graphs within graphs (if, loop, scan).
@@ -28,7 +29,7 @@ const maxDepth = 32
 
 // parseModel reads the parts of a ModelProto that modelFile holds. It keeps no reference to data but for strings.
 func parseModel(data []byte) (*modelFile, error) {
-	m := &modelFile{initializers: map[string]bool{}}
+	m := &modelFile{initializers: map[string]bool{}, metadata: map[string]string{}}
 	graphs := 0
 	err := fields(data, func(num protowire.Number, v []byte, _ uint64) error {
 		switch num {
@@ -37,6 +38,8 @@ func parseModel(data []byte) (*modelFile, error) {
 		case 7:
 			graphs++
 			return m.graph(v, 0)
+		case 14:
+			return m.property(v)
 		case 25: // functions: nodes are field 7
 			return fields(v, func(num protowire.Number, v []byte, _ uint64) error {
 				if num == 7 {
@@ -55,6 +58,21 @@ func parseModel(data []byte) (*modelFile, error) {
 	}
 	m.dropInitialized()
 	return m, nil
+}
+
+func (m *modelFile) property(data []byte) error {
+	var key, value string
+	err := fields(data, func(num protowire.Number, v []byte, _ uint64) error {
+		switch num {
+		case 1:
+			key = string(v)
+		case 2:
+			value = string(v)
+		}
+		return nil
+	})
+	m.metadata[key] = value
+	return err
 }
 
 // dropInitialized removes the inputs that have a default: old files list their weights among the inputs.
@@ -101,7 +119,6 @@ func (m *modelFile) graph(data []byte, depth int) error {
 }
 
 func (m *modelFile) node(data []byte, depth int) error {
-	m.nodes++
 	return fields(data, func(num protowire.Number, v []byte, _ uint64) error {
 		if num == 5 {
 			return m.attribute(v, depth)

@@ -3,6 +3,7 @@
 package predict
 
 import (
+	"encoding/json"
 	"strings"
 	"sync"
 
@@ -85,11 +86,18 @@ func (r *Runtime) Load(model []byte, limits Limits) (*Session, error) {
 	if err := file.runnable(limits); err != nil {
 		return nil, err
 	}
+	var features []string
+	if named := file.metadata["features"]; named != "" {
+		if err := json.Unmarshal([]byte(named), &features); err != nil {
+			return nil, loadError("the metadata property \"features\" is no JSON list of names: %v", err)
+		}
+	}
 	s := &Session{
 		digest: ref.DigestOf(model),
 		limits: limits,
 		signature: Signature{
-			Inputs: file.inputs, Outputs: file.outputs, Classes: file.classes, Producer: file.producer,
+			Inputs: file.inputs, Outputs: file.outputs, Classes: file.classes, Features: features,
+			Producer: file.producer,
 		},
 	}
 	if err := s.open(model); err != nil {

@@ -15,6 +15,9 @@ type Signature struct {
 	Outputs []Spec
 	// Classes are the class labels the model itself carries, in the order of its probabilities; empty if it carries none.
 	Classes []string
+	// Features are the columns that a matrix input takes, in order, where the file says so: a JSON list of names as metadata
+	// property "features". Empty: all features in the training file's order.
+	Features []string
 	// Producer is the tool that wrote the model, "skl2onnx" for example; it may be empty.
 	Producer string
 }
