@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dicom
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
+	"github.com/suyashkumar/dicom/pkg/uid"
+
+	"fathom.dev/fathom/internal/fault"
+)
+
+// Limits of what is read, against files made to exhaust the reader.
+const (
+	MaxSize  = 2 << 30 // bytes of a file
+	maxItems = 200_000 // sequence items and pixel fragments; also bounds how deep sequences nest
+)
+
+// directoryStorage is the SOP class of a DICOMDIR.
+const directoryStorage = "1.2.840.10008.1.3.10"
+
+// Object is one DICOM object in memory.
+type Object struct {
+	set dicom.Dataset
+}
+
+// Parse reads an object from the bytes of a file; name is for messages. It fails with Invalid, naming the file, when the
+// bytes are not a complete DICOM object.
+func Parse(name string, content []byte) (obj *Object, err error) {
+	defer func() {
+		// The library panics on some malformed values.
+		if p := recover(); p != nil {
+			obj, err = nil, fault.New(fault.Invalid, name, "the DICOM file is malformed")
+		}
+	}()
+	switch {
+	case len(content) > MaxSize:
+		return nil, fault.New(fault.TooLarge, name, "a DICOM file may have 2 GiB")
+	case bytes.Count(content, []byte{0xfe, 0xff, 0x00, 0xe0})+bytes.Count(content, []byte{0xff, 0xfe, 0xe0, 0x00}) > maxItems:
+		return nil, fault.New(fault.Invalid, name, "the DICOM file has more than %d sequence items", maxItems)
+	case !looksLikeDICOM(content):
+		return nil, fault.New(fault.Invalid, name, "this is not a DICOM file").WithHint("remove it, or narrow spec.from.files.url")
+	}
+	set, err := parse(content)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, name, "the DICOM file is malformed: %s", reason(err))
+	}
+	o := &Object{set: set}
+	if err := o.complete(content); err != nil {
+		return nil, fault.New(fault.Invalid, name, "%v", err)
+	}
+	return o, nil
+}
+
+// looksLikeDICOM accepts a file with the magic word, or one that starts with a plausible element of group 0002 or 0008.
+func looksLikeDICOM(b []byte) bool {
+	if len(b) >= 132 && string(b[128:132]) == "DICM" {
+		return true
+	}
+	return len(b) > 132 && (b[0] == 2 || b[0] == 8) && b[1] == 0 && b[3] < 0x10
+}
+
+func parse(content []byte) (dicom.Dataset, error) {
+	p, err := dicom.NewParser(bytes.NewReader(content), int64(len(content)), nil,
+		dicom.SkipProcessingPixelDataValue(), dicom.AllowMissingMetaElementGroupLength(), dicom.AllowUnknownSpecificCharacterSet())
+	if err != nil {
+		return dicom.Dataset{}, err
+	}
+	meta := p.GetMetadata()
+	set := dicom.Dataset{Elements: meta.Elements}
+	deflated := transferSyntax(set) == uid.DeflatedExplicitVRLittleEndian
+	for {
+		e, err := p.Next()
+		switch {
+		case errors.Is(err, dicom.ErrorEndOfDICOM):
+			return set, nil
+		case deflated && errors.Is(err, io.EOF):
+			return set, nil // the length of what was compressed is not known beforehand
+		case err != nil:
+			return set, err
+		}
+		set.Elements = append(set.Elements, e)
+	}
+}
+
+// reason is the library's account without its chain of operations, and without values.
+func reason(err error) string {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "it ends too early"
+	}
+	text := err.Error()
+	if i := strings.LastIndex(text, ": "); i >= 0 {
+		text = text[i+2:]
+	}
+	return text
+}
+
+// complete checks the pixel data's length, and finds the offset table that the library drops.
+func (o *Object) complete(content []byte) error {
+	px, ok := o.pixels()
+	if !ok {
+		return nil
+	}
+	if px.IsEncapsulated {
+		if len(px.Frames) == 0 {
+			return errors.New("the compressed pixel data has no fragment")
+		}
+		offsets, err := offsetTable(content, px.Frames)
+		if err != nil {
+			return err
+		}
+		px.Offsets = offsets
+		return o.setPixels(px)
+	}
+	g, err := o.geometry()
+	if err != nil {
+		return err
+	}
+	if have := len(px.UnprocessedValueData); have < g.bytes() {
+		return fmt.Errorf("the pixel data has %d bytes, %d are needed for %d frames of %dx%d", have, g.bytes(), g.frames, g.rows, g.columns)
+	}
+	return nil
+}
+
+func (o *Object) pixels() (dicom.PixelDataInfo, bool) {
+	e := o.find(tag.PixelData)
+	if e == nil || e.Value == nil || e.Value.ValueType() != dicom.PixelData {
+		return dicom.PixelDataInfo{}, false
+	}
+	return dicom.MustGetPixelDataInfo(e.Value), true
+}
+
+func (o *Object) setPixels(px dicom.PixelDataInfo) error {
+	v, err := dicom.NewValue(px)
+	if err != nil {
+		return err
+	}
+	o.find(tag.PixelData).Value = v
+	return nil
+}
+
+func (o *Object) find(t tag.Tag) *dicom.Element {
+	for _, e := range o.set.Elements {
+		if e.Tag == t {
+			return e
+		}
+	}
+	return nil
+}
+
+// TransferSyntax is the UID of the encoding; empty when the file has no meta information.
+func (o *Object) TransferSyntax() string { return transferSyntax(o.set) }
+
+func transferSyntax(set dicom.Dataset) string {
+	for _, e := range set.Elements {
+		if e.Tag == tag.TransferSyntaxUID {
+			return first(e)
+		}
+	}
+	return ""
+}
+
+// Text is the first value of an attribute as text, without padding; empty when it is absent.
+func (o *Object) Text(t tag.Tag) string {
+	e := o.find(t)
+	if e == nil {
+		return ""
+	}
+	return first(e)
+}
+
+// PatientID is who the object is about.
+func (o *Object) PatientID() string { return o.Text(tag.PatientID) }
+
+// InstanceUID identifies the object.
+func (o *Object) InstanceUID() string { return o.Text(tag.SOPInstanceUID) }
+
+// IsDirectory reports whether this is a DICOMDIR, which lists objects and is none.
+func (o *Object) IsDirectory() bool {
+	return o.Text(tag.MediaStorageSOPClassUID) == directoryStorage
+}
+
+func first(e *dicom.Element) string {
+	if e.Value == nil {
+		return ""
+	}
+	switch v := e.Value.GetValue().(type) {
+	case []string:
+		if len(v) > 0 {
+			return strings.Trim(v[0], " \x00")
+		}
+	case []int:
+		if len(v) > 0 {
+			return fmt.Sprint(v[0])
+		}
+	case []float64:
+		if len(v) > 0 {
+			return fmt.Sprint(v[0])
+		}
+	}
+	return ""
+}
