@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package s3
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/versity/versitygw/backend"
+	"github.com/versity/versitygw/s3api/middlewares"
+	"github.com/versity/versitygw/s3api/utils"
+	"github.com/versity/versitygw/s3err"
+	"github.com/versity/versitygw/s3response"
+	"golang.org/x/sync/errgroup"
+
+	"fathom.dev/fathom/internal/fault"
+)
+
+// backendOf is what versitygw's controllers call. The embedded type refuses all that is not overridden here, and each
+// method here begins by asking [Door.touch].
+type backendOf struct {
+	backend.BackendUnsupported
+	door *Door
+}
+
+// String implements backend.Backend.
+func (b *backendOf) String() string { return "fathom" }
+
+// GetBucketVersioning says: none. It tells nothing of a bucket, and the controllers ask it before every write.
+func (b *backendOf) GetBucketVersioning(context.Context, string) (s3response.GetBucketVersioningOutput, error) {
+	return s3response.GetBucketVersioningOutput{}, nil
+}
+
+// GetObjectLockConfiguration says: none, see above.
+func (b *backendOf) GetObjectLockConfiguration(context.Context, string) ([]byte, error) {
+	return nil, s3err.GetAPIError(s3err.ErrObjectLockConfigurationNotFound)
+}
+
+// PutObject implements backend.Backend.
+func (b *backendOf) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	bucket, key := *in.Bucket, *in.Key
+	if err := b.door.touch(ctx, "create", bucket, key); err != nil {
+		return s3response.PutObjectOutput{}, wireError(err)
+	}
+	g, err := b.receive(in.Body, in.ContentLength, []given{
+		{in.ChecksumCRC32, utils.HashTypeCRC32}, {in.ChecksumCRC32C, utils.HashTypeCRC32C}, {in.ChecksumSHA1, utils.HashTypeSha1},
+		{in.ChecksumSHA256, utils.HashTypeSha256}, {in.ChecksumCRC64NVME, utils.HashTypeCRC64NVME}, {in.ChecksumSHA512, utils.HashTypeSha512},
+		{in.ChecksumMD5, utils.HashTypeMd5}, {in.ChecksumXXHASH64, utils.HashTypeXXHASH64},
+		{in.ChecksumXXHASH3, utils.HashTypeXXHASH3}, {in.ChecksumXXHASH128, utils.HashTypeXXHASH128},
+	})
+	if err != nil {
+		return s3response.PutObjectOutput{}, wireError(err)
+	}
+	defer g.discard()
+	if strings.HasSuffix(key, "/") {
+		if g.size != 0 {
+			return s3response.PutObjectOutput{}, s3err.GetAPIError(s3err.ErrDirectoryObjectContainsData)
+		}
+		return s3response.PutObjectOutput{ETag: quote(g.etag())}, wireError(b.door.store.makeFolder(bucket, key))
+	}
+	a := attributes{Metadata: in.Metadata, Headers: headers(map[string]*string{
+		"content-type": in.ContentType, "content-encoding": in.ContentEncoding, "content-disposition": in.ContentDisposition,
+		"content-language": in.ContentLanguage, "cache-control": in.CacheControl, "expires": in.Expires,
+	})}
+	a, err = g.publish(bucket, key, a, ifUnchanged(in.IfMatch, in.IfNoneMatch))
+	if err != nil {
+		return s3response.PutObjectOutput{}, wireError(err)
+	}
+	return s3response.PutObjectOutput{ETag: quote(a.ETag), Size: &a.Size}, nil
+}
+
+type given struct {
+	sum  *string
+	kind utils.HashType
+}
+
+// receive takes a body in. It checks length and checksum; a checksum that comes after the body was checked by the
+// reader that takes the chunks apart.
+func (b *backendOf) receive(body io.Reader, length *int64, sums []given) (*staged, error) {
+	trailer, ok := body.(middlewares.ChecksumReader)
+	if !ok || trailer.Algorithm() == "" {
+		for _, s := range sums {
+			if s.sum == nil {
+				continue
+			}
+			r, err := utils.NewHashReader(body, *s.sum, s.kind)
+			if err != nil {
+				return nil, fault.Wrap(fault.Invalid, "checksum", err)
+			}
+			body = r
+		}
+	}
+	g, err := b.door.store.stage()
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.CopyBuffer(g, body, make([]byte, 256<<10))
+	if err == nil && length != nil && g.size != *length {
+		err = s3err.GetAPIError(s3err.ErrIncompleteBody)
+	}
+	if err != nil {
+		g.discard()
+		return nil, err
+	}
+	return g, nil
+}
+
+func headers(all map[string]*string) map[string]string {
+	kept := map[string]string{}
+	for name, value := range all {
+		if value != nil && *value != "" && (name != "content-encoding" || *value != "aws-chunked") {
+			kept[name] = *value
+		}
+	}
+	return kept
+}
+
+func ifUnchanged(match, noneMatch *string) condition {
+	if match == nil && noneMatch == nil {
+		return nil
+	}
+	return func(current attributes, exists bool) error {
+		return backend.EvaluateObjectPutPreconditions(current.ETag, match, noneMatch, exists)
+	}
+}
+
+// found is an open object and what a reader asked of it.
+type found struct {
+	file     *os.File
+	attr     attributes
+	modified time.Time
+	start    int64
+	length   int64
+	rng      *string // Content-Range; nil: the whole object
+	rest     io.Reader
+}
+
+// find opens an object for GetObject and HeadObject.
+func (b *backendOf) find(ctx context.Context, bucket, key, rng *string, p backend.PreConditions) (found, error) {
+	if err := b.door.touch(ctx, "get", *bucket, *key); err != nil {
+		return found{}, err
+	}
+	f, info, err := b.door.store.open(*bucket, *key)
+	if err != nil {
+		return found{}, err
+	}
+	o := found{file: f, modified: info.ModTime()}
+	if info.IsDir() {
+		o.attr = attributes{ETag: emptyMD5, Headers: map[string]string{"content-type": "application/x-directory"}}
+	} else {
+		o.attr = readAttributes(f, info)
+	}
+	if err := o.narrow(rng, p); err != nil {
+		_ = f.Close()
+		return found{}, err
+	}
+	return o, nil
+}
+
+const emptyMD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+func (o *found) narrow(rng *string, p backend.PreConditions) error {
+	if err := backend.EvaluatePreconditions(o.attr.ETag, o.modified, p); err != nil {
+		return err
+	}
+	start, length, valid, err := backend.ParseObjectRange(o.attr.Size, deref(rng))
+	if err != nil {
+		return err
+	}
+	o.start, o.length = start, length
+	if valid {
+		r := fmt.Sprintf("bytes %d-%d/%d", start, start+length-1, o.attr.Size)
+		o.rng = &r
+	}
+	return nil
+}
+
+// checksum lets the client check what it reads, when it asked to and reads all.
+func (o *found) checksum(mode types.ChecksumMode) (*string, types.ChecksumType) {
+	if mode != types.ChecksumModeEnabled || o.rng != nil || o.attr.SHA256 == "" {
+		return nil, ""
+	}
+	raw, err := hex.DecodeString(o.attr.SHA256)
+	if err != nil {
+		return nil, ""
+	}
+	sum := base64.StdEncoding.EncodeToString(raw)
+	return &sum, types.ChecksumTypeFullObject
+}
+
+func (o *found) contentType() *string {
+	if t := o.attr.header("content-type"); t != nil {
+		return t
+	}
+	t := "binary/octet-stream"
+	return &t
+}
+
+// GetObject implements backend.Backend.
+func (b *backendOf) GetObject(ctx context.Context, in *awss3.GetObjectInput) (*awss3.GetObjectOutput, error) {
+	o, err := b.find(ctx, in.Bucket, in.Key, in.Range,
+		backend.PreConditions{IfMatch: in.IfMatch, IfNoneMatch: in.IfNoneMatch, IfModSince: in.IfModifiedSince, IfUnmodeSince: in.IfUnmodifiedSince})
+	if err != nil {
+		return nil, wireError(err)
+	}
+	sum, kind := o.checksum(in.ChecksumMode)
+	var body io.ReadCloser = &backend.FileSectionReadCloser{R: io.NewSectionReader(o.file, o.start, o.length), F: o.file}
+	if o.attr.Size == 0 {
+		_ = o.file.Close()
+		body = io.NopCloser(strings.NewReader(""))
+	}
+	return &awss3.GetObjectOutput{
+		Body: body, AcceptRanges: ptr("bytes"), ContentLength: &o.length, ContentRange: o.rng, ETag: ptr(quote(o.attr.ETag)),
+		LastModified: &o.modified, Metadata: o.attr.Metadata, ContentType: o.contentType(), ContentEncoding: o.attr.header("content-encoding"),
+		ContentDisposition: o.attr.header("content-disposition"), ContentLanguage: o.attr.header("content-language"),
+		CacheControl: o.attr.header("cache-control"), ExpiresString: o.attr.header("expires"),
+		ChecksumSHA256: sum, ChecksumType: kind,
+	}, nil
+}
+
+// HeadObject implements backend.Backend.
+func (b *backendOf) HeadObject(ctx context.Context, in *awss3.HeadObjectInput) (*awss3.HeadObjectOutput, error) {
+	o, err := b.find(ctx, in.Bucket, in.Key, in.Range,
+		backend.PreConditions{IfMatch: in.IfMatch, IfNoneMatch: in.IfNoneMatch, IfModSince: in.IfModifiedSince, IfUnmodeSince: in.IfUnmodifiedSince})
+	if err != nil {
+		return nil, wireError(err)
+	}
+	_ = o.file.Close()
+	sum, kind := o.checksum(in.ChecksumMode)
+	return &awss3.HeadObjectOutput{
+		AcceptRanges: ptr("bytes"), ContentLength: &o.length, ContentRange: o.rng, ETag: ptr(quote(o.attr.ETag)),
+		LastModified: &o.modified, Metadata: o.attr.Metadata, ContentType: o.contentType(), ContentEncoding: o.attr.header("content-encoding"),
+		ContentDisposition: o.attr.header("content-disposition"), ContentLanguage: o.attr.header("content-language"),
+		CacheControl: o.attr.header("cache-control"), ExpiresString: o.attr.header("expires"),
+		ChecksumSHA256: sum, ChecksumType: kind,
+	}, nil
+}
+
+// DeleteObject implements backend.Backend. An object that is not there is not an error.
+func (b *backendOf) DeleteObject(ctx context.Context, in *awss3.DeleteObjectInput) (*awss3.DeleteObjectOutput, error) {
+	if err := b.door.touch(ctx, "delete", *in.Bucket, *in.Key); err != nil {
+		return nil, wireError(err)
+	}
+	var allowed condition
+	if in.IfMatch != nil || in.IfMatchLastModifiedTime != nil || in.IfMatchSize != nil {
+		allowed = func(current attributes, exists bool) error {
+			if !exists {
+				return s3err.GetAPIError(s3err.ErrNoSuchKey)
+			}
+			return backend.EvaluateObjectDeletePreconditions(current.ETag, unixNano(current.Modified), current.Size,
+				backend.ObjectDeletePreconditions{IfMatch: in.IfMatch, IfMatchLastModTime: in.IfMatchLastModifiedTime, IfMatchSize: in.IfMatchSize})
+		}
+	}
+	return &awss3.DeleteObjectOutput{}, wireError(b.door.store.remove(*in.Bucket, *in.Key, allowed))
+}
+
+// DeleteObjects implements backend.Backend: each key is decided, recorded and answered by itself.
+func (b *backendOf) DeleteObjects(ctx context.Context, in *awss3.DeleteObjectsInput) (s3response.DeleteResult, error) {
+	if len(in.Delete.Objects) > 1000 {
+		return s3response.DeleteResult{}, badRequest("MalformedXML", "At most 1000 keys can be deleted at once.")
+	}
+	errs := make([]error, len(in.Delete.Objects))
+	var group errgroup.Group
+	group.SetLimit(32)
+	for i, o := range in.Delete.Objects {
+		group.Go(func() error {
+			if deref(o.VersionId) != "" && deref(o.VersionId) != "null" {
+				errs[i] = notImplemented("versions")
+				return nil
+			}
+			_, errs[i] = b.DeleteObject(ctx, &awss3.DeleteObjectInput{Bucket: in.Bucket, Key: ptr(deref(o.Key))})
+			return nil
+		})
+	}
+	_ = group.Wait()
+	var out s3response.DeleteResult
+	for i, o := range in.Delete.Objects {
+		if errs[i] == nil {
+			out.Deleted = append(out.Deleted, types.DeletedObject{Key: o.Key})
+			continue
+		}
+		e := types.Error{Key: o.Key, Code: ptr("InternalError"), Message: ptr("Try again later.")}
+		if known, ok := errs[i].(s3err.APIError); ok { //nolint:errorlint // wireError returns it as it is
+			e.Code, e.Message = &known.Code, &known.Description
+		}
+		out.Error = append(out.Error, e)
+	}
+	return out, nil
+}
+
+// CopyObject implements backend.Backend: it asks to read the source and to write the destination.
+func (b *backendOf) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
+	src, err := b.source(ctx, *in.CopySource, "", backend.PreConditions{
+		IfMatch: in.CopySourceIfMatch, IfNoneMatch: in.CopySourceIfNoneMatch,
+		IfModSince: in.CopySourceIfModifiedSince, IfUnmodeSince: in.CopySourceIfUnmodifiedSince})
+	if err != nil {
+		return s3response.CopyObjectOutput{}, wireError(err)
+	}
+	defer src.file.Close()
+	if err := b.door.touch(ctx, "create", *in.Bucket, *in.Key); err != nil {
+		return s3response.CopyObjectOutput{}, wireError(err)
+	}
+	if strings.HasSuffix(*in.Key, "/") {
+		return s3response.CopyObjectOutput{}, s3err.GetAPIError(s3err.ErrDirectoryObjectContainsData)
+	}
+	g, err := b.receive(src, &src.length, nil)
+	if err != nil {
+		return s3response.CopyObjectOutput{}, wireError(err)
+	}
+	defer g.discard()
+	a := attributes{Headers: src.attr.Headers, Metadata: src.attr.Metadata}
+	if in.MetadataDirective == types.MetadataDirectiveReplace {
+		a = attributes{Metadata: in.Metadata, Headers: headers(map[string]*string{
+			"content-type": in.ContentType, "content-encoding": in.ContentEncoding, "content-disposition": in.ContentDisposition,
+			"content-language": in.ContentLanguage, "cache-control": in.CacheControl, "expires": in.Expires,
+		})}
+	}
+	if a, err = g.publish(*in.Bucket, *in.Key, a, nil); err != nil {
+		return s3response.CopyObjectOutput{}, wireError(err)
+	}
+	return s3response.CopyObjectOutput{CopyObjectResult: &s3response.CopyObjectResult{
+		ETag: ptr(quote(a.ETag)), LastModified: ptr(unixNano(a.Modified))}}, nil
+}
+
+// source opens the source of a copy.
+func (b *backendOf) source(ctx context.Context, from, rng string, p backend.PreConditions) (*found, error) {
+	bucket, key, version, err := backend.ParseCopySource(from)
+	if err != nil {
+		return nil, err
+	}
+	if version != "" && version != "null" {
+		return nil, notImplemented("versions")
+	}
+	o, err := b.find(ctx, &bucket, &key, nil, p)
+	if err != nil {
+		return nil, err
+	}
+	if o.start, o.length, err = backend.ParseCopySourceRange(o.attr.Size, rng); err != nil || strings.HasSuffix(key, "/") {
+		_ = o.file.Close()
+		if err == nil {
+			err = fault.New(fault.Invalid, "copy", "%q is a folder", key)
+		}
+		return nil, err
+	}
+	o.length = min(o.length, o.attr.Size-o.start)
+	return &o, nil
+}
+
+// Read reads the part of the object that was asked for.
+func (o *found) Read(p []byte) (int, error) {
+	if o.rest == nil {
+		o.rest = io.NewSectionReader(o.file, o.start, o.length)
+	}
+	return o.rest.Read(p)
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func quote(etag string) string { return `"` + etag + `"` }
