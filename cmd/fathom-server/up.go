@@ -37,6 +37,9 @@ func runControlPlane(ctx context.Context, cmd *cobra.Command, opts kube.Options)
 	starting, started := context.WithTimeout(ctx, 2*time.Minute)
 	defer started()
 	cp, err := kube.Start(starting, opts)
+	if err != nil && ctx.Err() != nil {
+		return nil // interrupted while starting
+	}
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ import (
 const tokenIssuer = "https://kubernetes.default.svc.cluster.local"
 
 func (cp *ControlPlane) apiServerArguments(port int) []string {
-	pki := cp.state.pki
+	key := cp.state.key
 	return []string{
 		"--bind-address=" + loopback,
 		"--advertise-address=" + loopback,
@@ -36,25 +36,25 @@ func (cp *ControlPlane) apiServerArguments(port int) []string {
 		"--etcd-servers=unix://" + cp.state.socket,
 		"--service-cluster-ip-range=" + cp.opts.ServiceCIDR,
 
-		"--tls-cert-file=" + pki("apiserver.crt"),
-		"--tls-private-key-file=" + pki("apiserver.key"),
-		"--client-ca-file=" + pki("ca.crt"),
+		"--tls-cert-file=" + key("apiserver.crt"),
+		"--tls-private-key-file=" + key("apiserver.key"),
+		"--client-ca-file=" + key("ca.crt"),
 		"--anonymous-auth=false",
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
-		"--kubelet-client-certificate=" + pki("apiserver-kubelet.crt"),
-		"--kubelet-client-key=" + pki("apiserver-kubelet.key"),
-		"--kubelet-certificate-authority=" + pki("ca.crt"),
+		"--kubelet-client-certificate=" + key("apiserver-kubelet.crt"),
+		"--kubelet-client-key=" + key("apiserver-kubelet.key"),
+		"--kubelet-certificate-authority=" + key("ca.crt"),
 		"--kubelet-preferred-address-types=InternalIP",
 
 		"--service-account-issuer=" + tokenIssuer,
 		"--api-audiences=" + tokenIssuer,
-		"--service-account-signing-key-file=" + pki("service-accounts.key"),
-		"--service-account-key-file=" + pki("service-accounts.key"),
+		"--service-account-signing-key-file=" + key("service-accounts.key"),
+		"--service-account-key-file=" + key("service-accounts.key"),
 		"--service-account-extend-token-expiration=false",
 
-		"--encryption-provider-config=" + pki("encryption.yaml"),
-		"--audit-policy-file=" + pki("audit-policy.yaml"),
+		"--encryption-provider-config=" + key("encryption.yaml"),
+		"--audit-policy-file=" + key("audit-policy.yaml"),
 		"--audit-log-path=" + cp.state.path("logs", "kubernetes-audit.log"),
 		"--audit-log-maxsize=50",
 		"--audit-log-maxbackup=5",

@@ -47,8 +47,8 @@ func (cp *ControlPlane) controllerArguments() []string {
 		"--kubeconfig=" + cp.identityKubeconfig(ControllerManager),
 		"--controllers=" + strings.Join(controllers, ","),
 		"--use-service-account-credentials=true",
-		"--service-account-private-key-file=" + cp.state.pki("service-accounts.key"),
-		"--root-ca-file=" + cp.state.pki("ca.crt"),
+		"--service-account-private-key-file=" + cp.state.key("service-accounts.key"),
+		"--root-ca-file=" + cp.state.key("ca.crt"),
 		"--secure-port=0",
 		"--leader-elect=false",
 		"--profiling=false",
@@ -80,7 +80,7 @@ func (cp *ControlPlane) startControllers() error {
 
 func (cp *ControlPlane) startScheduler() error {
 	opts := scheduleroptions.NewOptions()
-	arguments := []string{"--config=" + cp.state.pki("scheduler.yaml"), "--secure-port=0"}
+	arguments := []string{"--config=" + cp.state.key("scheduler.yaml"), "--secure-port=0"}
 	if err := parse(*opts.Flags, arguments); err != nil {
 		return err
 	}

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/kube/pki"
 )
 
 // startEtcd opens the store and serves it on a Unix socket inside the state directory: only this user can reach it.
@@ -32,7 +35,7 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 		defer server.Close()
 		select {
 		case <-ctx.Done():
-			return nil
+			return compact(server)
 		case err := <-server.Err():
 			return err
 		}
@@ -47,9 +50,18 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 	}
 }
 
+// compact forgets all but the newest version of every object. The API server does so every five minutes, which short
+// runs never reach.
+func compact(server *embed.Etcd) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, err := server.Server.Compact(ctx, &etcdserverpb.CompactionRequest{Revision: server.Server.KV().Rev(), Physical: true})
+	return fault.Wrap(fault.Unavailable, "kube: compact etcd", err)
+}
+
 func (cp *ControlPlane) etcdConfig(dir string) (*embed.Config, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, unwritable(dir, err)
+		return nil, pki.Unwritable(dir, err)
 	}
 	wal.SegmentSizeBytes = 16 << 20 // pre-allocated, twice
 	config := embed.NewConfig()

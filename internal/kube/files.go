@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/kube/pki"
 )
 
 // auditPolicy says what the API server's audit log records. Bodies are never recorded.
@@ -36,14 +37,14 @@ resources:
 
 // prepareFiles writes the configuration files of the components, and on the first start their keys.
 func prepareFiles(st *state) error {
-	if err := writeFile(st.pki("audit-policy.yaml"), auditPolicy, 0o600); err != nil {
+	if err := pki.WriteFile(st.key("audit-policy.yaml"), auditPolicy, 0o600); err != nil {
 		return err
 	}
-	scheduler := fmt.Sprintf(schedulerConfig, st.pki(string(Scheduler)+".kubeconfig"))
-	if err := writeFile(st.pki("scheduler.yaml"), []byte(scheduler), 0o600); err != nil {
+	scheduler := fmt.Sprintf(schedulerConfig, st.key(string(Scheduler)+".kubeconfig"))
+	if err := pki.WriteFile(st.key("scheduler.yaml"), []byte(scheduler), 0o600); err != nil {
 		return err
 	}
-	if _, err := keyFile(st, "service-accounts.key"); err != nil {
+	if _, err := pki.Key(st.key("service-accounts.key"), !st.used()); err != nil {
 		return err
 	}
 	return prepareEncryption(st)
@@ -51,20 +52,20 @@ func prepareFiles(st *state) error {
 
 // prepareEncryption makes the key that encrypts Secrets. Like the other keys it is made on the first start only.
 func prepareEncryption(st *state) error {
-	path := st.pki("encryption.yaml")
+	path := st.key("encryption.yaml")
 	data, err := os.ReadFile(path)
 	switch {
 	case err == nil && bytes.Contains(data, []byte("EncryptionConfiguration")):
 		return nil
 	case err == nil:
-		return damaged(path, errors.New("it is not an EncryptionConfiguration"))
+		return pki.Damaged(path, errors.New("it is not an EncryptionConfiguration"))
 	case !errors.Is(err, fs.ErrNotExist) || st.used():
-		return damaged(path, err)
+		return pki.Damaged(path, err)
 	}
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
 		return fault.Wrap(fault.Internal, "kube: make the encryption key", err)
 	}
 	text := fmt.Sprintf(encryptionConfig, base64.StdEncoding.EncodeToString(key))
-	return writeFile(path, []byte(text), 0o600)
+	return pki.WriteFile(path, []byte(text), 0o600)
 }

@@ -17,6 +17,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/kube/pki"
 )
 
 // Identity names one of the server components that have a client certificate of their own.
@@ -67,7 +68,7 @@ func (cp *ControlPlane) prepareIdentities() error {
 		return err
 	}
 	var err error
-	if cp.authority, err = loadAuthority(cp.state, cp.opts.Now); err != nil {
+	if cp.authority, err = pki.Open(cp.state.path("pki"), !cp.state.used(), cp.opts.Now); err != nil {
 		return err
 	}
 	cp.issued = &issuedCertificates{}
@@ -79,18 +80,18 @@ func (cp *ControlPlane) issueAll() error {
 	cp.issued.mu.Lock()
 	defer cp.issued.mu.Unlock()
 	ttl := cp.opts.CertificateTTL
-	serving, err := cp.authority.serving(cp.serverNames(), cp.serverIPs(), ttl)
+	serving, err := cp.authority.Serving(cp.serverNames(), cp.serverIPs(), ttl)
 	if err != nil {
 		return err
 	}
-	if err := cp.writePair("apiserver", serving); err != nil {
+	if err := serving.Write(cp.state.path("pki"), "apiserver"); err != nil {
 		return err
 	}
-	kubelet, err := cp.authority.client(KubeletAPI, nil, ttl)
+	kubelet, err := cp.authority.Client(KubeletAPI, nil, ttl)
 	if err != nil {
 		return err
 	}
-	if err := cp.writePair("apiserver-kubelet", kubelet); err != nil {
+	if err := kubelet.Write(cp.state.path("pki"), "apiserver-kubelet"); err != nil {
 		return err
 	}
 	for id, s := range cp.subjects() {
@@ -106,20 +107,13 @@ func (cp *ControlPlane) issueAll() error {
 	return nil
 }
 
-func (cp *ControlPlane) writePair(name string, p pair) error {
-	if err := writeFile(cp.state.pki(name+".key"), p.key, 0o600); err != nil {
-		return err
-	}
-	return writeFile(cp.state.pki(name+".crt"), p.cert, 0o600)
-}
-
 // writeIdentity writes pki/<id>.{key,crt} and a kubeconfig that names these files, so that clients follow renewals.
 func (cp *ControlPlane) writeIdentity(id Identity, s subject, ttl time.Duration) error {
-	p, err := cp.authority.client(s.user, s.groups, ttl)
+	p, err := cp.authority.Client(s.user, s.groups, ttl)
 	if err != nil {
 		return err
 	}
-	if err := cp.writePair(string(id), p); err != nil {
+	if err := p.Write(cp.state.path("pki"), string(id)); err != nil {
 		return err
 	}
 	return cp.writeConfig(cp.identityKubeconfig(id), &clientcmdapi.AuthInfo{
@@ -129,7 +123,7 @@ func (cp *ControlPlane) writeIdentity(id Identity, s subject, ttl time.Duration)
 }
 
 func (cp *ControlPlane) identityKubeconfig(id Identity) string {
-	return cp.state.pki(string(id) + ".kubeconfig")
+	return cp.state.key(string(id) + ".kubeconfig")
 }
 
 // startRenewer renews the certificates at half of their life. It looks often instead of sleeping until then, because
@@ -163,14 +157,10 @@ func (cp *ControlPlane) renewIfDue() error {
 
 // CA is the authority's certificate in PEM. It verifies the API server, everything signed with [ControlPlane.IssueServingCert],
 // and client certificates.
-func (cp *ControlPlane) CA() []byte { return slices.Clone(cp.authority.pem) }
+func (cp *ControlPlane) CA() []byte { return cp.authority.PEM() }
 
 // CAPool is CA as a pool.
-func (cp *ControlPlane) CAPool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(cp.authority.cert)
-	return pool
-}
+func (cp *ControlPlane) CAPool() *x509.CertPool { return cp.authority.Pool() }
 
 // RESTConfig is a client configuration for a component. It refers to files that are renewed in place. Each call
 // returns a new value, which the caller may change.
@@ -178,9 +168,9 @@ func (cp *ControlPlane) RESTConfig(id Identity) *rest.Config {
 	return &rest.Config{
 		Host: cp.endpoint,
 		TLSClientConfig: rest.TLSClientConfig{
-			CAFile:   cp.state.pki("ca.crt"),
-			CertFile: cp.state.pki(string(id) + ".crt"),
-			KeyFile:  cp.state.pki(string(id) + ".key"),
+			CAFile:   cp.state.key("ca.crt"),
+			CertFile: cp.state.key(string(id) + ".crt"),
+			KeyFile:  cp.state.key(string(id) + ".key"),
 		},
 		QPS:   200,
 		Burst: 400,
@@ -200,8 +190,8 @@ func (cp *ControlPlane) IssueClientCert(user string, groups []string, ttl time.D
 			return nil, nil, fault.New(fault.Invalid, op, "%q is reserved for the control plane", name)
 		}
 	}
-	p, err := cp.authority.client(user, groups, ttl)
-	return p.cert, p.key, err
+	p, err := cp.authority.Client(user, groups, ttl)
+	return p.Cert, p.Key, err
 }
 
 func reserved(name string) bool {
@@ -211,11 +201,11 @@ func reserved(name string) bool {
 // IssueServingCert signs a certificate for a TLS server of ours that lives CertificateTTL. Use
 // [ControlPlane.ServingCertificate] for a server that outlives it.
 func (cp *ControlPlane) IssueServingCert(names []string, ips []net.IP) (tls.Certificate, error) {
-	p, err := cp.authority.serving(names, ips, cp.opts.CertificateTTL)
+	p, err := cp.authority.Serving(names, ips, cp.opts.CertificateTTL)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	cert, err := tls.X509KeyPair(p.cert, p.key)
+	cert, err := tls.X509KeyPair(p.Cert, p.Key)
 	return cert, fault.Wrap(fault.Internal, "kube.IssueServingCert", err)
 }
 
@@ -253,7 +243,7 @@ func (cp *ControlPlane) WriteKubeconfig(path, user string, groups []string, ttl 
 
 func (cp *ControlPlane) writeConfig(path string, who *clientcmdapi.AuthInfo) error {
 	config := clientcmdapi.NewConfig()
-	config.Clusters["fathom"] = &clientcmdapi.Cluster{Server: cp.endpoint, CertificateAuthorityData: cp.authority.pem}
+	config.Clusters["fathom"] = &clientcmdapi.Cluster{Server: cp.endpoint, CertificateAuthorityData: cp.authority.PEM()}
 	config.AuthInfos["fathom"] = who
 	config.Contexts["fathom"] = &clientcmdapi.Context{Cluster: "fathom", AuthInfo: "fathom"}
 	config.CurrentContext = "fathom"
@@ -261,18 +251,18 @@ func (cp *ControlPlane) writeConfig(path string, who *clientcmdapi.AuthInfo) err
 	if err != nil {
 		return fault.Wrap(fault.Internal, "kube: write kubeconfig", err)
 	}
-	return writeFile(path, data, 0o600)
+	return pki.WriteFile(path, data, 0o600)
 }
 
 // administrator is an in-memory system:masters identity for start-up work. Its certificate lives ten minutes.
 func (cp *ControlPlane) administrator() (*rest.Config, error) {
-	p, err := cp.authority.client("fathom:bootstrap", []string{"system:masters"}, 10*time.Minute)
+	p, err := cp.authority.Client("fathom:bootstrap", []string{"system:masters"}, 10*time.Minute)
 	if err != nil {
 		return nil, err
 	}
 	return &rest.Config{
 		Host:            cp.endpoint,
-		TLSClientConfig: rest.TLSClientConfig{CAData: cp.authority.pem, CertData: p.cert, KeyData: p.key},
+		TLSClientConfig: rest.TLSClientConfig{CAData: cp.authority.PEM(), CertData: p.Cert, KeyData: p.Key},
 		QPS:             -1,
 	}, nil
 }

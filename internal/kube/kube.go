@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/kube/pki"
 )
 
 // Options configures a control plane. Only Dir is required.
@@ -49,7 +50,7 @@ type Options struct {
 type ControlPlane struct {
 	opts      Options
 	state     *state
-	authority *authority
+	authority *pki.Authority
 	issued    *issuedCertificates
 	endpoint  string
 	client    kubernetes.Interface

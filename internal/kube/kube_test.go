@@ -5,23 +5,19 @@ package kube_test
 
 import (
 	"bytes"
-	"context"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"fathom.dev/fathom/internal/testenv"
 )
@@ -37,7 +33,7 @@ func TestObjectsSurviveKill(t *testing.T) {
 	_, err = client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "canary"}, Data: map[string]string{"key": plain}}, metav1.CreateOptions{})
 	must(t, err)
-	server.Kill()
+	acknowledged := writeUntilKilled(t, server, client, 300)
 
 	if found := search(t, dir, plain); !found {
 		t.Error("the ConfigMap's value is not on disk, so this test could not find the Secret's either")
@@ -55,9 +51,53 @@ func TestObjectsSurviveKill(t *testing.T) {
 	if string(got.Data["key"]) != secret {
 		t.Errorf("the Secret holds %q after the restart, want %q", got.Data["key"], secret)
 	}
+	list, err := connect(t, again, "owner").CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
+	must(t, err)
+	present := map[string]bool{}
+	for _, item := range list.Items {
+		present[item.Name] = true
+	}
+	for _, name := range acknowledged {
+		if !present[name] {
+			t.Errorf("%s was acknowledged and is lost", name)
+		}
+	}
 	if code := again.Interrupt(); code != 0 {
 		t.Errorf("exit code %d after an interrupt, want 0", code)
 	}
+}
+
+// writeUntilKilled makes ConfigMaps with several writers, kills the server after count of them, and returns the names
+// of those that the server acknowledged.
+func writeUntilKilled(t *testing.T, server *testenv.Server, client kubernetes.Interface, count int) []string {
+	t.Helper()
+	names := make(chan string)
+	var writers sync.WaitGroup
+	for w := range 8 {
+		writers.Go(func() {
+			for i := 0; ; i++ {
+				name := fmt.Sprintf("write-%d-%d", w, i)
+				cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"x": name}}
+				if _, err := client.CoreV1().ConfigMaps("default").Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
+					return
+				}
+				names <- name
+			}
+		})
+	}
+	go func() {
+		writers.Wait()
+		close(names)
+	}()
+	var acknowledged []string
+	for name := range names {
+		acknowledged = append(acknowledged, name)
+		if len(acknowledged) == count {
+			go server.Kill()
+		}
+	}
+	<-server.Exited()
+	return acknowledged
 }
 
 // search reports whether any file of the directory contains text.
@@ -140,6 +180,7 @@ func TestDamagedDirectoryIsRefusedAndKept(t *testing.T) {
 			}
 		})
 	}
+	testenv.Launch(t, original) // undamaged, it starts
 }
 
 func damage(t *testing.T, path, how string) {
@@ -174,140 +215,4 @@ func contents(t *testing.T, dir string) map[string]string {
 		return err
 	}))
 	return files
-}
-
-func TestCertificatesAreRenewed(t *testing.T) {
-	server := testenv.Launch(t, t.TempDir(), "--certificate-ttl", "10s")
-	file := filepath.Join(server.Dir, "pki", "operator.crt")
-	first, err := os.ReadFile(file)
-	must(t, err)
-	testenv.Eventually(t, "a renewed certificate", func(context.Context) (bool, error) {
-		now, err := os.ReadFile(file)
-		return !bytes.Equal(now, first), err
-	})
-	_, err = connect(t, server, "operator").CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
-	must(t, err)
-	_, err = connect(t, server, "owner").CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
-	must(t, err)
-}
-
-func TestAccess(t *testing.T) {
-	env := testenv.Shared(t)
-	for _, c := range []struct {
-		who, verb, group, resource, subresource string
-		want                                    bool
-	}{
-		{"owner", "get", "fathom.dev", "datasets", "", true},
-		{"owner", "get", "fathom.dev", "datasets", "data", true},
-		{"owner", "get", "fathom.dev", "datasets", "identified", false},
-		{"owner", "update", "fathom.dev", "models", "promotion", true},
-		{"owner", "create", "fathom.dev", "endpoints", "predict", true},
-		{"owner", "patch", "fathom.dev", "datasets", "status", true},
-		{"owner", "create", "batch", "jobs", "", true},
-		{"owner", "create", "rbac.authorization.k8s.io", "clusterroles", "", true},
-		{"owner", "escalate", "rbac.authorization.k8s.io", "clusterroles", "", false},
-		{"owner", "impersonate", "", "users", "", false},
-		{"operator", "bind", "rbac.authorization.k8s.io", "clusterroles", "", true},
-		{"operator", "create", "batch", "jobs", "", true},
-		{"operator", "impersonate", "", "users", "", false},
-		{"doors", "create", "authentication.k8s.io", "tokenreviews", "", true},
-		{"doors", "create", "authorization.k8s.io", "subjectaccessreviews", "", true},
-		{"doors", "get", "", "secrets", "", false},
-		{"doors", "create", "", "pods", "", false},
-		{"node", "list", "", "secrets", "", false},
-		{"node", "list", "", "services", "", true},
-		{"node", "list", "networking.k8s.io", "networkpolicies", "", true},
-		{"node", "create", "", "namespaces", "", false},
-	} {
-		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: "default", Verb: c.verb, Group: c.group, Resource: c.resource, Subresource: c.subresource},
-		}}
-		got, err := connect(t, env.Server, c.who).AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
-		must(t, err)
-		if got.Status.Allowed != c.want {
-			t.Errorf("%s %s %s.%s/%s: allowed %v, want %v", c.who, c.verb, c.resource, c.group, c.subresource, got.Status.Allowed, c.want)
-		}
-	}
-}
-
-func TestNobodyIsAnonymous(t *testing.T) {
-	env := testenv.Shared(t)
-	nobody := rest.AnonymousClientConfig(env.Owner())
-	wrong := rest.CopyConfig(nobody)
-	wrong.BearerToken = "wrong"
-	for name, config := range map[string]*rest.Config{"no credentials": nobody, "wrong token": wrong} {
-		_, err := kubernetes.NewForConfigOrDie(config).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
-		if !apierrors.IsUnauthorized(err) {
-			t.Errorf("%s: %v; want 401", name, err)
-		}
-	}
-}
-
-func TestTokensForDoors(t *testing.T) {
-	env := testenv.Shared(t)
-	namespace := env.Namespace()
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{"fathom"}}}
-	token, err := connect(t, env.Server, "operator").CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), "default", request, metav1.CreateOptions{})
-	must(t, err)
-
-	for _, c := range []struct {
-		audiences []string
-		want      bool
-	}{{[]string{"fathom"}, true}, {nil, false}, {[]string{"other"}, false}} {
-		review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token.Status.Token, Audiences: c.audiences}}
-		got, err := connect(t, env.Server, "doors").AuthenticationV1().TokenReviews().Create(t.Context(), review, metav1.CreateOptions{})
-		must(t, err)
-		if got.Status.Authenticated != c.want {
-			t.Errorf("audiences %v: authenticated %v, want %v (%s)", c.audiences, got.Status.Authenticated, c.want, got.Status.Error)
-		}
-		if user := "system:serviceaccount:" + namespace + ":default"; c.want && got.Status.User.Username != user {
-			t.Errorf("user %q, want %q", got.Status.User.Username, user)
-		}
-	}
-
-	direct := rest.AnonymousClientConfig(env.Owner())
-	direct.BearerToken = token.Status.Token
-	if _, err := kubernetes.NewForConfigOrDie(direct).Discovery().ServerGroups(); !apierrors.IsUnauthorized(err) {
-		t.Errorf("a door's token at the Kubernetes API: %v; want 401", err)
-	}
-}
-
-func TestKubectl(t *testing.T) {
-	kubectl, err := exec.LookPath("kubectl")
-	if err != nil {
-		t.Skip("kubectl is not installed")
-	}
-	env := testenv.Shared(t)
-	namespace := env.Namespace()
-	run := func(arguments ...string) string {
-		t.Helper()
-		command := exec.CommandContext(t.Context(), kubectl, append([]string{"--kubeconfig", env.Kubeconfig("owner"), "-n", namespace}, arguments...)...)
-		out, err := command.CombinedOutput()
-		if err != nil {
-			t.Fatalf("kubectl %v: %v\n%s", arguments, err, out)
-		}
-		return string(out)
-	}
-	run("create", "deployment", "web", "--image=host")
-	testenv.Eventually(t, "the deployment's pod", func(context.Context) (bool, error) {
-		return strings.Contains(run("get", "pods", "-o", "name"), "pod/web-"), nil
-	})
-	if who := run("auth", "whoami"); !strings.Contains(who, "fathom:owner") {
-		t.Errorf("whoami: %s", who)
-	}
-}
-
-func connect(t *testing.T, server *testenv.Server, identity string) *kubernetes.Clientset {
-	t.Helper()
-	config, err := server.As(identity)
-	must(t, err)
-	return kubernetes.NewForConfigOrDie(config)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/kube/pki"
 )
 
 const loopback = "127.0.0.1"
@@ -35,12 +36,12 @@ const maxSocketPath = 100
 func openState(dir string) (*state, error) {
 	for _, d := range []string{dir, filepath.Join(dir, "pki"), filepath.Join(dir, "logs")} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, unwritable(dir, err)
+			return nil, pki.Unwritable(dir, err)
 		}
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, unwritable(dir, err)
+		return nil, pki.Unwritable(dir, err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := io.ReadAll(io.LimitReader(lock, 32))
@@ -50,7 +51,7 @@ func openState(dir string) (*state, error) {
 	}
 	if err := errors.Join(lock.Truncate(0), writeAt(lock, strconv.Itoa(os.Getpid()))); err != nil {
 		_ = lock.Close()
-		return nil, unwritable(dir, err)
+		return nil, pki.Unwritable(dir, err)
 	}
 	st := &state{dir: dir, lock: lock, socket: filepath.Join(dir, "pki", "etcd.sock")}
 	if len(st.socket) <= maxSocketPath {
@@ -58,7 +59,7 @@ func openState(dir string) (*state, error) {
 	}
 	if st.socketDir, err = os.MkdirTemp("", "fathom-"); err != nil {
 		_ = lock.Close()
-		return nil, unwritable(os.TempDir(), err)
+		return nil, pki.Unwritable(os.TempDir(), err)
 	}
 	st.socket = filepath.Join(st.socketDir, "etcd.sock")
 	return st, nil
@@ -67,14 +68,6 @@ func openState(dir string) (*state, error) {
 func writeAt(f *os.File, text string) error {
 	_, err := f.WriteAt([]byte(text), 0)
 	return err
-}
-
-func unwritable(dir string, err error) error {
-	if errors.Is(err, syscall.ENOSPC) {
-		return fault.New(fault.Exhausted, "kube.Start", "%w", err).WithHint("free space on the disk of %s", dir)
-	}
-	return fault.New(fault.Forbidden, "kube.Start", "the state directory cannot be written: %w", err).
-		WithHint("make %s writable for this user, or choose another state directory", dir)
 }
 
 func (s *state) close() error {
@@ -89,7 +82,7 @@ func (s *state) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
 
-func (s *state) pki(name string) string { return s.path("pki", name) }
+func (s *state) key(name string) string { return s.path("pki", name) }
 
 // used reports whether etcd has ever written here.
 func (s *state) used() bool {
@@ -115,7 +108,7 @@ func (s *state) listen(port int) (net.Listener, error) {
 		return nil, fault.Wrap(fault.Unavailable, "kube.Start", err)
 	}
 	chosen := fmt.Sprintf("%d\n", l.Addr().(*net.TCPAddr).Port)
-	if err := writeFile(s.pki("port"), []byte(chosen), 0o600); err != nil {
+	if err := pki.WriteFile(s.key("port"), []byte(chosen), 0o600); err != nil {
 		_ = l.Close()
 		return nil, err
 	}
@@ -123,7 +116,7 @@ func (s *state) listen(port int) (net.Listener, error) {
 }
 
 func (s *state) lastPort() (net.Listener, bool) {
-	text, err := os.ReadFile(s.pki("port"))
+	text, err := os.ReadFile(s.key("port"))
 	if err != nil {
 		return nil, false
 	}
@@ -141,25 +134,6 @@ func portError(port int, err error) error {
 			WithHint("stop that program, or choose another port (0 picks a free one)")
 	}
 	return fault.New(fault.Unavailable, "kube.Start", "port %d on %s cannot be opened: %w", port, loopback, err)
-}
-
-// writeFile replaces a file in one step: after a crash it holds the old bytes or the new ones, never a part.
-func writeFile(path string, data []byte, mode os.FileMode) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return unwritable(filepath.Dir(path), err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp.Name())
-			err = unwritable(filepath.Dir(path), err)
-		}
-	}()
-	_, werr := tmp.Write(data)
-	if err := errors.Join(werr, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }
 
 func hostName() string {

@@ -166,6 +166,9 @@ func (s *Server) Interrupt() int {
 	return s.command.ProcessState.ExitCode()
 }
 
+// Exited is closed when the server has ended.
+func (s *Server) Exited() <-chan struct{} { return s.exited }
+
 // As is a client configuration for an identity: "owner", "operator", "doors" or "node". Its clients follow the
 // renewal of certificates.
 func (s *Server) As(identity string) (*rest.Config, error) {

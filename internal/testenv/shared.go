@@ -3,13 +3,10 @@
 package testenv
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,13 +14,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/util/yaml"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"fathom.dev/fathom/internal/kube/manifest"
 )
 
 // NodeName is the name for which the node identity of a shared server is issued.
@@ -138,41 +133,13 @@ func (e *Env) Namespace() string {
 	return ns.Name
 }
 
-// InstallCRDs applies CustomResourceDefinitions (YAML, several documents allowed) and waits until they are served.
+// InstallCRDs makes CustomResourceDefinitions (YAML, several documents allowed) true and waits until they are served.
 // Installing the same again is quick.
 func (e *Env) InstallCRDs(manifests ...[]byte) {
 	e.t.Helper()
-	crds := dynamic.NewForConfigOrDie(e.Owner()).Resource(schema.GroupVersionResource{
-		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(bytes.Join(manifests, []byte("\n---\n"))), 4096)
-	for {
-		crd := &unstructured.Unstructured{}
-		if err := decoder.Decode(&crd.Object); errors.Is(err, io.EOF) {
-			return
-		} else if err != nil {
-			e.t.Fatal(err)
-		}
-		if len(crd.Object) == 0 {
-			continue
-		}
-		if _, err := crds.Apply(e.t.Context(), crd.GetName(), crd, metav1.ApplyOptions{FieldManager: "fathom", Force: true}); err != nil {
-			e.t.Fatal(err)
-		}
-		Eventually(e.t, crd.GetName(), func(ctx context.Context) (bool, error) {
-			got, err := crds.Get(ctx, crd.GetName(), metav1.GetOptions{})
-			return err == nil && established(got), err
-		})
+	if err := manifest.Apply(e.t.Context(), e.Owner(), manifests...); err != nil {
+		e.t.Fatal(err)
 	}
-}
-
-func established(crd *unstructured.Unstructured) bool {
-	conditions, _, _ := unstructured.NestedSlice(crd.Object, "status", "conditions")
-	for _, c := range conditions {
-		if m, ok := c.(map[string]any); ok && m["type"] == "Established" && strings.EqualFold(m["status"].(string), "true") {
-			return true
-		}
-	}
-	return false
 }
 
 // Eventually waits until done says so, asking every 20 ms, and fails the test after 30 s or on an error. It is for
