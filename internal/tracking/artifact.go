@@ -169,3 +169,12 @@ func (s *Store) Digests(ctx context.Context, yield func(ref.Digest) bool) error 
 	}
 	return storeError("tracking.Digests", rows.Err())
 }
+
+// ArtifactRoot is the path of artifacts that a location "mlflow-artifacts:/…" means.
+func ArtifactRoot(location string) (string, error) {
+	path, found := strings.CutPrefix(location, artifactScheme+"/")
+	if !found {
+		return "", invalid("%q is not a location of artifacts here", clip(location))
+	}
+	return ArtifactPath(path)
+}

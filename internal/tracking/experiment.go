@@ -5,6 +5,7 @@ package tracking
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strconv"
 )
 
@@ -257,4 +258,63 @@ func checkExperimentTag(tag Tag) error {
 		return err
 	}
 	return checkLength("value", tag.Value, MaxExperimentTag)
+}
+
+// SearchExperiments returns a page of experiments, by default 1000, the latest first, and the token of the next page.
+// Filters may name name, experiment_id, creation_time, last_update_time and tags.x.
+func (w *Workspace) SearchExperiments(ctx context.Context, q Query) (page []Experiment, next string, err error) {
+	p, err := newPager(experimentVocabulary, "experiments", q, 1000, MaxSearchExperiments,
+		term{attributeKind, "last_update_time", true}, term{attributeKind, "experiment_id", false})
+	if err != nil {
+		return nil, "", err
+	}
+	r := w.read(ctx)
+	all, err := collect(r, scanExperiment, "SELECT "+experimentColumns+" FROM experiments WHERE workspace = ?", w.id)
+	if err != nil {
+		return nil, "", storeError("tracking.SearchExperiments", err)
+	}
+	all = slices.DeleteFunc(all, func(e experimentRow) bool { return !q.View.shows(e.Deleted) })
+	if err := fillExperiments(r, w.id, all); err != nil {
+		return nil, "", storeError("tracking.SearchExperiments", err)
+	}
+	rows, next := selectPage(p, all, experimentRow.fields)
+	for _, row := range rows {
+		page = append(page, row.Experiment)
+	}
+	return page, next, nil
+}
+
+func fillExperiments(r reader, workspace int64, list []experimentRow) error {
+	at := map[int64]*experimentRow{}
+	for i := range list {
+		at[list[i].row] = &list[i]
+	}
+	_, err := collect(r, func(s scanner) (none struct{}, err error) {
+		var row int64
+		var tag Tag
+		if err = s.Scan(&row, &tag.Key, &tag.Value); err == nil && at[row] != nil {
+			at[row].Tags = append(at[row].Tags, tag)
+		}
+		return
+	}, `SELECT t.experiment, t.key, t.value FROM experiments e JOIN experiment_tags t ON t.experiment = e.id WHERE e.workspace = ?
+		ORDER BY t.experiment, t.key`, workspace)
+	return err
+}
+
+func (e experimentRow) fields() fields {
+	return fields{
+		tags: e.Tags,
+		text: func(attribute string) string {
+			if attribute == "name" {
+				return e.Name
+			}
+			return e.ID
+		},
+		number: func(attribute string) (float64, bool) {
+			if attribute == "creation_time" {
+				return float64(e.Created), true
+			}
+			return float64(e.Updated), true
+		},
+	}
 }

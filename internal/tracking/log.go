@@ -5,6 +5,7 @@ package tracking
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
@@ -226,4 +227,41 @@ func later(a, b Metric) bool {
 		return a.Time > b.Time
 	}
 	return a.Value > b.Value || math.IsNaN(b.Value) && !math.IsNaN(a.Value)
+}
+
+// loggedModelsTag is the run's tag in which MLflow 2 clients keep their models, a JSON list.
+const loggedModelsTag = "mlflow.log-model.history"
+
+// RecordModel adds a model's description, a JSON object, to the list in the run's tag.
+func (w *Workspace) RecordModel(ctx context.Context, id, model string) error {
+	if !json.Valid([]byte(model)) || !strings.HasPrefix(strings.TrimSpace(model), "{") {
+		return invalid("Malformed model info. \n %s \n is not valid JSON.", clip(model))
+	}
+	return w.write(ctx, "tracking.RecordModel", func(t *tx) error {
+		run, err := w.activeRun(t, id)
+		if err != nil {
+			return err
+		}
+		key, err := t.name(w.id, loggedModelsTag)
+		if err != nil {
+			return err
+		}
+		var text string
+		err = t.row("SELECT value FROM tags WHERE run = ? AND key = ?", run.row, key).Scan(&text)
+		if err != nil && err != sql.ErrNoRows {
+			return err
+		}
+		var list []json.RawMessage
+		if text != "" && json.Unmarshal([]byte(text), &list) != nil {
+			return invalid("The tag %s of run %s is not a JSON list", loggedModelsTag, id)
+		}
+		whole, err := json.Marshal(append(list, json.RawMessage(model)))
+		if err != nil {
+			return err
+		}
+		if err := checkLength("value", string(whole), MaxTagValue); err != nil {
+			return err
+		}
+		return w.setRunTags(t, run, []Tag{{loggedModelsTag, string(whole)}})
+	})
 }
