@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"fathom.dev/fathom/api/v1alpha1"
+	"fathom.dev/fathom/internal/fault"
+)
+
+// global is what every verb shares.
+type global struct {
+	kubeconfig, state, workspace, output string
+}
+
+func defaultState() string {
+	if dir := os.Getenv("FATHOM_STATE"); dir != "" {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ".fathom"
+	}
+	return filepath.Join(home, ".fathom")
+}
+
+func (g *global) json() bool { return g.output == "json" }
+
+// connection reaches the Kubernetes API and Fathom's doors as the kubeconfig's user.
+type connection struct {
+	client client.Client
+	doors  string // https://host:port
+	http   *http.Client
+	bearer string
+	// workspace that the verb is about; set by in.
+	workspace string
+}
+
+// connect reads the kubeconfig and finds the doors.
+func (g *global) connect(ctx context.Context) (*connection, error) {
+	config, err := g.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	config.QPS, config.Burst = 200, 400
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, unreachable(config.Host, err)
+	}
+	tlsConfig, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "kubeconfig", err)
+	}
+	if tlsConfig == nil {
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	conn := &connection{client: c, bearer: config.BearerToken, http: &http.Client{Transport: &http.Transport{TLSClientConfig: tlsConfig}}}
+	return conn, conn.find(ctx, config.Host)
+}
+
+// find reads where the doors are.
+func (c *connection) find(ctx context.Context, host string) error {
+	var where corev1.ConfigMap
+	err := c.client.Get(ctx, types.NamespacedName{Namespace: "fathom-system", Name: "fathom-doors"}, &where)
+	switch {
+	case apierrors.IsNotFound(err):
+		return fault.New(fault.Unavailable, host, "this cluster runs no Fathom").WithHint("start it with `fathom up`")
+	case err != nil:
+		return unreachable(host, err)
+	}
+	c.doors = strings.TrimSuffix(where.Data["url"], "/")
+	return nil
+}
+
+func unreachable(host string, err error) error {
+	var network net.Error
+	if errors.As(err, &network) {
+		return fault.New(fault.Unavailable, "connect", "nothing answers at %s", host).
+			WithHint("start Fathom with `fathom up`, or name another kubeconfig with --kubeconfig")
+	}
+	return fromAPI(err)
+}
+
+func (g *global) restConfig() (*rest.Config, error) {
+	path := g.kubeconfig
+	if path == "" {
+		path = os.Getenv("KUBECONFIG")
+	}
+	if path == "" {
+		path = filepath.Join(g.state, "kubeconfig")
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fault.New(fault.Unavailable, "kubeconfig", "%s is not there", path).
+			WithHint("start Fathom with `fathom up --state %s`, or name a kubeconfig with --kubeconfig", g.state)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	return config, fault.Wrap(fault.Invalid, "kubeconfig "+path, err)
+}
+
+// in connects and settles which workspace the verb is about.
+func (g *global) in(ctx context.Context) (*connection, error) {
+	c, err := g.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.workspace = g.workspace
+	if c.workspace != "" {
+		return c, nil
+	}
+	var list v1alpha1.WorkspaceList
+	if err := c.client.List(ctx, &list); err != nil {
+		return nil, fromAPI(err)
+	}
+	var names []string
+	for _, w := range list.Items {
+		names = append(names, w.Name)
+	}
+	switch len(names) {
+	case 0:
+		return nil, fault.New(fault.NotFound, "workspace", "there is none yet").WithHint("declare one and run `fathom apply -f FILE`")
+	case 1:
+		c.workspace = names[0]
+		return c, nil
+	}
+	return nil, fault.New(fault.Invalid, "workspace", "there are several: %s", strings.Join(names, ", ")).WithHint("name one with -n")
+}
+
+// fromAPI gives an error of the Kubernetes API a kind.
+func fromAPI(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsNotFound(err):
+		return &fault.Error{Kind: fault.NotFound, Err: err}
+	case apierrors.IsForbidden(err):
+		return &fault.Error{Kind: fault.Forbidden, Err: err}
+	case apierrors.IsUnauthorized(err):
+		return &fault.Error{Kind: fault.Unauthenticated, Err: err, Hint: "the kubeconfig's certificate may have expired: `fathom up` renews it"}
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return &fault.Error{Kind: fault.Invalid, Err: err}
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+		return &fault.Error{Kind: fault.Conflict, Err: err}
+	}
+	return err
+}
+
+// call sends a request to a door and returns the answer's body; the caller closes it. An error answer becomes a fault.
+func (c *connection) call(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.doors+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if c.bearer != "" {
+		request.Header.Set("Authorization", "Bearer "+c.bearer)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, unreachable(c.doors, err)
+	}
+	if response.StatusCode < 300 {
+		return response.Body, nil
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // what there is of the message
+	var told struct {
+		Error string     `json:"error"`
+		Kind  fault.Kind `json:"kind"`
+	}
+	if json.Unmarshal(text, &told) != nil || told.Error == "" {
+		told.Error, told.Kind = strings.TrimSpace(string(text)), fault.Internal
+	}
+	if told.Error == "" {
+		told.Error = response.Status
+	}
+	return nil, &fault.Error{Kind: told.Kind, Err: errors.New(told.Error)}
+}
+
+// ask sends JSON to a door of the workspace and decodes the JSON answer.
+func (c *connection) ask(ctx context.Context, method, path string, body, into any) error {
+	var reader io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		reader = bytes.NewReader(b)
+	}
+	answer, err := c.call(ctx, method, path, reader)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if into == nil {
+		_, err = io.Copy(io.Discard, answer)
+		return err
+	}
+	if err := json.NewDecoder(answer).Decode(into); err != nil {
+		return fmt.Errorf("answer of %s: %w", path, err)
+	}
+	return nil
+}
+
+// path is a path of the workspace's JSON door.
+func (c *connection) path(format string, args ...any) string {
+	return "/api/workspaces/" + c.workspace + fmt.Sprintf(format, args...)
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"fathom.dev/fathom/api/v1alpha1"
+	"fathom.dev/fathom/internal/fault"
+)
+
+// declared is one object of a YAML file.
+type declared struct {
+	*unstructured.Unstructured
+	file string
+	dir  string // what relative paths in the object are relative to
+}
+
+func (d declared) title() string {
+	if d.GetNamespace() == "" {
+		return strings.ToLower(d.GetKind()) + "/" + d.GetName()
+	}
+	return strings.ToLower(d.GetKind()) + "/" + d.GetNamespace() + "/" + d.GetName()
+}
+
+// ours are the kinds that may leave out their apiVersion.
+var ours = []string{"Workspace", "Dataset", "Model", "Endpoint", "Report"}
+
+// read gathers the objects of files and folders, workspaces first.
+func read(paths []string, workspace string) ([]declared, error) {
+	if len(paths) == 0 {
+		return nil, fault.New(fault.Invalid, "apply", "no file is named").WithHint("for example `fathom apply -f study/`")
+	}
+	var files []string
+	for _, path := range paths {
+		found, err := yamlFiles(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
+	}
+	var out []declared
+	for _, file := range files {
+		objects, err := readFile(file, workspace)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, objects...)
+	}
+	slices.SortStableFunc(out, func(a, b declared) int { return order(a) - order(b) })
+	return out, nil
+}
+
+func order(d declared) int {
+	if d.GetKind() == "Workspace" {
+		return 0
+	}
+	return 1
+}
+
+func yamlFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "apply", "there is no file or folder %s", path)
+	} else if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	var out []string
+	for _, pattern := range []string{"*.yaml", "*.yml"} {
+		found, err := filepath.Glob(filepath.Join(path, pattern))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	if len(out) == 0 {
+		return nil, fault.New(fault.NotFound, "apply", "folder %s holds no *.yaml file", path)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+func readFile(file, workspace string) ([]declared, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	var out []declared
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+	for i := 1; ; i++ {
+		var object map[string]any
+		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
+			return out, nil
+		} else if err != nil {
+			return nil, fault.New(fault.Invalid, file, "document %d: %v", i, err)
+		}
+		if len(object) == 0 {
+			continue
+		}
+		d := declared{Unstructured: &unstructured.Unstructured{Object: object}, file: file, dir: dir}
+		if err := d.complete(workspace, i); err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+}
+
+// complete fills in what a person may leave out: our apiVersion and the workspace.
+func (d declared) complete(workspace string, document int) error {
+	at := fmt.Sprintf("%s, document %d", d.file, document)
+	if d.GetKind() == "" {
+		return fault.New(fault.Invalid, at, "kind is missing").WithHint("one of %s", strings.Join(ours, ", "))
+	}
+	if d.GetName() == "" {
+		return fault.New(fault.Invalid, at, "%s has no metadata.name", d.GetKind())
+	}
+	if d.GetAPIVersion() == "" {
+		if !slices.Contains(ours, d.GetKind()) {
+			return fault.New(fault.Invalid, at, "kind %q is not one of %s, and apiVersion is missing", d.GetKind(), strings.Join(ours, ", "))
+		}
+		d.SetAPIVersion(v1alpha1.GroupVersion.String())
+	}
+	if d.GetKind() != "Workspace" && d.GetNamespace() == "" {
+		if workspace == "" {
+			return fault.New(fault.Invalid, at, "%s %s has no metadata.namespace", d.GetKind(), d.GetName()).
+				WithHint("name its workspace there, or with -n")
+		}
+		d.SetNamespace(workspace)
+	}
+	return nil
+}

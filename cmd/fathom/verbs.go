@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"fathom.dev/fathom/api/v1alpha1"
+	"fathom.dev/fathom/internal/fault"
+)
+
+func newPut(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "put FILE_OR_FOLDER... TARGET/",
+		Short:   "Put files into the workspace's bucket, where datasets read them",
+		Example: "  fathom put visits/*.csv inbox/voice/",
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := g.in(cmd.Context())
+			if err != nil {
+				return err
+			}
+			target := strings.Trim(args[len(args)-1], "/")
+			count := 0
+			for _, source := range args[:len(args)-1] {
+				n, err := c.putTree(cmd, source, target)
+				if err != nil {
+					return err
+				}
+				count += n
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d files put into %s/%s\n", count, c.workspace, target)
+			return nil
+		},
+	}
+}
+
+// putTree uploads a file, or what is below a folder.
+func (c *connection) putTree(cmd *cobra.Command, source, target string) (int, error) {
+	count := 0
+	err := filepath.WalkDir(source, func(file string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		relative, err := filepath.Rel(source, file)
+		if err != nil {
+			return err
+		}
+		if relative == "." {
+			relative = filepath.Base(source)
+		}
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		count++
+		key := (&url.URL{Path: path.Join(target, filepath.ToSlash(relative))}).EscapedPath()
+		answer, err := c.call(cmd.Context(), "PUT", c.path("/objects/%s", key), f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		return answer.Close()
+	})
+	return count, err
+}
+
+func newLogs(g *global) *cobra.Command {
+	var follow bool
+	cmd := &cobra.Command{
+		Use:     "logs RUN",
+		Short:   "Print the log of a run, also after its pods are gone",
+		Example: "  fathom logs voice-3fa9c2d1 -f",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := g.in(cmd.Context())
+			if err != nil {
+				return err
+			}
+			body, err := c.call(cmd.Context(), "GET", c.path("/runs/%s/log?follow=%v", url.PathEscape(args[0]), follow), nil)
+			if err != nil {
+				return err
+			}
+			defer body.Close()
+			_, err = io.Copy(cmd.OutOrStdout(), body)
+			return err
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more while the run lives")
+	return cmd
+}
+
+func newRuns(g *global) *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:     "runs",
+		Short:   "List runs that have ended, the latest first",
+		Example: "  fathom runs --for parkinsons",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := g.in(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var answer struct {
+				Runs []struct {
+					Name, Step, ForKind, ForName, Phase, Message string
+					Attempt                                      int
+					Started, Finished                            time.Time
+				} `json:"runs"`
+			}
+			if err := c.ask(cmd.Context(), "GET", c.path("/runs?name=%s", url.QueryEscape(name)), nil, &answer); err != nil {
+				return err
+			}
+			if g.json() {
+				return printJSON(cmd.OutOrStdout(), answer.Runs)
+			}
+			t := table(cmd.OutOrStdout())
+			fmt.Fprintln(t, "RUN\tFOR\tSTEP\tPHASE\tATTEMPTS\tTOOK\tMESSAGE")
+			for _, r := range answer.Runs {
+				took := ""
+				if !r.Started.IsZero() {
+					took = r.Finished.Sub(r.Started).Round(100 * time.Millisecond).String()
+				}
+				fmt.Fprintf(t, "%s\t%s/%s\t%s\t%s\t%d\t%s\t%s\n", r.Name, strings.ToLower(r.ForKind), r.ForName, r.Step, r.Phase, r.Attempt, took, r.Message)
+			}
+			return t.Flush()
+		},
+	}
+	cmd.Flags().StringVar(&name, "for", "", "only runs for the object of this name")
+	return cmd
+}
+
+func newSQL(g *global) *cobra.Command {
+	var limit int64
+	var format string
+	cmd := &cobra.Command{
+		Use:     "sql STATEMENT",
+		Short:   "Ask the workspace's datasets; a dataset scan-features is the table scan_features",
+		Example: `  fathom sql "select status, count(*) from cohort group by 1"`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := g.in(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if g.json() {
+				format = "json"
+			}
+			body, err := c.call(cmd.Context(), "POST", c.path("/sql"),
+				strings.NewReader(mustJSON(map[string]any{"sql": args[0], "limit": limit, "format": format})))
+			if err != nil {
+				return err
+			}
+			defer body.Close()
+			_, err = io.Copy(cmd.OutOrStdout(), body)
+			return err
+		},
+	}
+	cmd.Flags().Int64Var(&limit, "limit", 1000, "rows at most")
+	cmd.Flags().StringVar(&format, "format", "table", "table, json (one object a line) or csv")
+	return cmd
+}
+
+func newRetry(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "retry KIND NAME",
+		Short:   "Try a failed object once more",
+		Example: "  fathom retry dataset voice",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, err := kindOf(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := g.in(cmd.Context())
+			if err != nil {
+				return err
+			}
+			object := &unstructured.Unstructured{}
+			object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
+			object.SetNamespace(c.workspace)
+			object.SetName(args[1])
+			token := time.Now().UTC().Format("20060102T150405.000")
+			patch := mustJSON(map[string]any{"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationRetry: token}}})
+			if err := c.client.Patch(cmd.Context(), object, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+				return fromAPI(err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s/%s will be tried again\n", strings.ToLower(kind), args[1])
+			return nil
+		},
+	}
+}
+
+func newOpen(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "open [PATH]",
+		Short:   "Print a link that logs a browser in once",
+		Example: "  fathom open\n  fathom open /ui/workspaces/neurology/reports/findings/index.html",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := g.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var answer struct {
+				Path string `json:"path"`
+			}
+			if err := c.ask(cmd.Context(), "POST", "/api/sessions", nil, &answer); err != nil {
+				return err
+			}
+			link := c.doors + answer.Path
+			if len(args) == 1 {
+				if !strings.HasPrefix(args[0], "/ui/") {
+					return fault.New(fault.Invalid, "path", "%q does not begin with /ui/", args[0])
+				}
+				link += "&next=" + url.QueryEscape(args[0])
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), link)
+			return nil
+		},
+	}
+}
