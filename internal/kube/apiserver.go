@@ -59,6 +59,7 @@ func (cp *ControlPlane) apiServerArguments(port int) []string {
 		"--audit-log-maxsize=50",
 		"--audit-log-maxbackup=5",
 
+		"--shutdown-watch-termination-grace-period=2s", // ends others' watches, which would hold up a stop
 		"--enable-priority-and-fairness=false", // one user's machine: costs memory, orders nothing
 		"--profiling=false",
 	}

@@ -42,6 +42,10 @@ func TestObjectsSurviveKill(t *testing.T) {
 		t.Error("the Secret's value is on disk in the clear")
 	}
 
+	if !search(t, filepath.Join(dir, "logs"), `"resource":"secrets","namespace":"default","name":"canary"`) {
+		t.Error("the audit log does not tell who made the Secret")
+	}
+
 	again := testenv.Launch(t, dir)
 	if again.Endpoint != server.Endpoint {
 		t.Errorf("the address changed from %s to %s", server.Endpoint, again.Endpoint)
@@ -62,8 +66,10 @@ func TestObjectsSurviveKill(t *testing.T) {
 			t.Errorf("%s was acknowledged and is lost", name)
 		}
 	}
+	_, err = connect(t, again, "owner").CoreV1().ConfigMaps("").Watch(t.Context(), metav1.ListOptions{})
+	must(t, err)
 	if code := again.Interrupt(); code != 0 {
-		t.Errorf("exit code %d after an interrupt, want 0", code)
+		t.Errorf("exit code %d after an interrupt while somebody watches, want 0", code)
 	}
 }
 
