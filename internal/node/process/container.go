@@ -123,6 +123,7 @@ func (c *container) wait() {
 		c.exit.Code = 128 + int(status.Signal())
 	}
 	c.killRest()
+	reap(c.cmd.Process.Pid)
 }
 
 func (c *container) Done() <-chan struct{} { return c.done }
@@ -142,7 +143,7 @@ func (c *container) Kill() error {
 
 func (c *container) killRest() {
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
-	killMarked(c.marker())
+	killMarked(c.marker(), c.cmd.Process.Pid)
 }
 
 func (c *container) Close(context.Context) error {

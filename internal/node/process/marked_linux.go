@@ -12,12 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// reap ends the zombies of a process group whose leader has been waited for.
+func reap(group int) {
+	for {
+		if pid, err := unix.Wait4(-group, nil, unix.WNOHANG, nil); pid <= 0 || err != nil {
+			return
+		}
+	}
+}
+
 // adopt makes orphans of containers children of this process, so that their end is noticed by it and not by init.
 func adopt() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// killMarked kills every process whose Marker begins with prefix, until a pass over the process table finds none: a
-// program may start others while the first pass runs.
-func killMarked(prefix string) {
+// killMarked kills every process but one whose Marker begins with prefix, until a pass over the process table finds
+// none: a program may start others while the first pass runs. Those that this process has adopted are waited for.
+func killMarked(prefix string, except int) {
 	want := []byte(Marker + "=" + prefix)
 	for range 10 {
 		found := false
@@ -27,8 +36,9 @@ func killMarked(prefix string) {
 			if err != nil || len(raw) == 0 || !marked(raw, want) {
 				continue
 			}
-			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && pid != os.Getpid() {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && pid != os.Getpid() && pid != except {
 				found = syscall.Kill(pid, syscall.SIGKILL) == nil || found
+				go func() { _, _ = unix.Wait4(pid, nil, 0, nil) }() // fails at once unless it is a child
 			}
 		}
 		if !found {

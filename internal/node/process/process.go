@@ -83,7 +83,7 @@ func (r *Runtime) Unenforced() []string {
 
 // Sweep kills the processes of a former run.
 func (r *Runtime) Sweep(context.Context) error {
-	killMarked(r.tag + "/")
+	killMarked(r.tag+"/", 0)
 	return nil
 }
 
@@ -143,7 +143,7 @@ func (p *pod) Dial(ctx context.Context, port int) (net.Conn, error) {
 
 // Close kills what is left of the pod's processes.
 func (p *pod) Close(context.Context) error {
-	killMarked(p.marker())
+	killMarked(p.marker(), 0)
 	p.runtime.mu.Lock()
 	defer p.runtime.mu.Unlock()
 	delete(p.runtime.used, p.address)

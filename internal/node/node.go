@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+
+	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/network"
+	"fathom.dev/fathom/internal/node/process"
+	"fathom.dev/fathom/internal/node/sandbox"
+)
+
+// Node is a running local node.
+type Node struct {
+	options  Options
+	client   kubernetes.Interface
+	runtime  isolation.Runtime
+	objects  *objects
+	facts    facts
+	services cache.Store
+	recorder record.EventRecorder
+	server   *kubeletServer
+	tag      string
+
+	// ctx ends when the node stops; pods' background work hangs on it.
+	ctx    context.Context
+	cancel context.CancelFunc
+	stops  []func()
+	done   chan struct{}
+
+	mu      sync.Mutex
+	workers map[types.UID]*worker
+	closed  bool
+}
+
+// Start sweeps up what a former run left, registers the node and begins to run pods. It returns once the node is
+// registered and ready; Stop, or the end of ctx, ends it.
+func Start(ctx context.Context, o Options) (*Node, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	config := rest.CopyConfig(o.RESTConfig)
+	config.QPS = -1 // the API server and the node share a machine; a client-side limit only adds delay
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "node.Start", err)
+	}
+	sum := sha256.Sum256([]byte(o.Dir))
+	n := &Node{options: o, client: client, objects: newObjects(client), facts: facts{allocatable: allocatable()},
+		tag: hex.EncodeToString(sum[:4]), workers: map[types.UID]*worker{}, done: make(chan struct{})}
+	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := n.open(ctx); err != nil {
+		n.cancel()
+		return nil, errors.Join(err, n.close())
+	}
+	context.AfterFunc(ctx, func() { _ = n.Stop(context.WithoutCancel(ctx)) })
+	return n, nil
+}
+
+// open brings everything up in order; close undoes what was reached.
+func (n *Node) open(ctx context.Context) error {
+	if err := os.MkdirAll(filepath.Join(n.options.Dir, "pods"), 0o700); err != nil {
+		return fault.Wrap(fault.Internal, "node.Start", err)
+	}
+	n.removeSecrets()
+	var err error
+	if n.runtime, err = n.chooseRuntime(); err != nil {
+		return err
+	}
+	if err := n.runtime.Sweep(ctx); err != nil {
+		return err
+	}
+	if n.server, err = n.serveKubelet(); err != nil {
+		return err
+	}
+	n.startEvents()
+	if err := n.startServices(ctx); err != nil {
+		return err
+	}
+	if err := n.register(ctx); err != nil {
+		return err
+	}
+	return n.startPods(ctx)
+}
+
+// chooseRuntime opens the isolation that the options ask for.
+func (n *Node) chooseRuntime() (isolation.Runtime, error) {
+	o := n.options
+	reason := sandbox.Permitted(o.RuncPath)
+	if o.Isolation == "sandbox" && reason != nil {
+		return nil, reason
+	}
+	if o.Isolation == "process" || reason != nil {
+		if reason != nil && o.Isolation == "auto" {
+			o.Logger.Warn("pods run as plain processes: sandboxes are not permitted", "error", reason)
+		}
+		return process.New(process.Options{Dir: o.Dir, BinDir: o.BinDir, Logger: o.Logger})
+	}
+	return sandbox.New(sandbox.Options{Dir: o.Dir, RuncPath: o.RuncPath, BinDir: o.BinDir, PythonPrefix: pythonPrefix(o.Python),
+		Forwards: o.HostForwards, Directory: directory{n}, Logger: o.Logger})
+}
+
+// pythonPrefix asks the interpreter where it is installed; "" when there is none.
+func pythonPrefix(python string) string {
+	if python == "" {
+		python = "python3"
+	}
+	out, err := exec.Command(python, "-c", "import sys; print(sys.base_prefix)").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Isolation tells the level that is on and what is therefore not enforced.
+func (n *Node) Isolation() (level string, unenforced []string) {
+	return string(n.runtime.Level()), n.runtime.Unenforced()
+}
+
+// HostAddress is where pods reach the host's forwards: the bridge's address, or the loopback for plain processes.
+func (n *Node) HostAddress() netip.Addr { return n.runtime.HostAddress() }
+
+// ForwardAddress is the host:port at which pods reach a forward; "" when there is no such forward.
+func (n *Node) ForwardAddress(name string) string {
+	for _, f := range n.options.HostForwards {
+		if f.Name != name {
+			continue
+		}
+		if n.runtime.Level() == isolation.LevelProcess {
+			return f.Target
+		}
+		return net.JoinHostPort(n.HostAddress().String(), strconv.Itoa(f.Port))
+	}
+	return ""
+}
+
+func (n *Node) kubernetesAddress() (host string, port int, ok bool) {
+	address := n.ForwardAddress(network.KubernetesForward)
+	if address == "" {
+		return "", 0, false
+	}
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, false
+	}
+	port, err = strconv.Atoi(text)
+	if n.runtime.Level() == isolation.LevelSandbox {
+		host = "kubernetes.default.svc" // a name that the API server's certificate carries
+	}
+	return host, port, err == nil
+}
+
+func (n *Node) hostAddress() netip.Addr { return n.runtime.HostAddress() }
+func (n *Node) now() time.Time          { return n.options.Now() }
+
+func (n *Node) podDir(uid string) string { return filepath.Join(n.options.Dir, "pods", uid) }
+
+// secretRoot is memory-backed where the system has such a place.
+func (n *Node) secretRoot() string {
+	if runtime.GOOS == "linux" {
+		if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+			return "/dev/shm/fathom-" + n.tag
+		}
+	}
+	return filepath.Join(n.options.Dir, "secrets")
+}
+
+func (n *Node) secretDir(uid string) string { return filepath.Join(n.secretRoot(), uid) }
+
+func (n *Node) removeSecrets() {
+	_ = os.RemoveAll(n.secretRoot())
+	_ = os.MkdirAll(n.secretRoot(), 0o700)
+}
+
+// Stop ends all pods, reports them as failed by the node's shutdown, and leaves the host as it was found. Calling it
+// again waits for the first call.
+func (n *Node) Stop(ctx context.Context) error {
+	n.mu.Lock()
+	first := !n.closed
+	n.closed = true
+	workers := make([]*worker, 0, len(n.workers))
+	for _, w := range n.workers {
+		workers = append(workers, w)
+	}
+	n.mu.Unlock()
+	if !first {
+		select {
+		case <-n.done:
+			return nil
+		case <-ctx.Done():
+			return fault.Wrap(fault.Unavailable, "node.Stop", ctx.Err())
+		}
+	}
+	defer close(n.done)
+	for _, w := range workers {
+		w.send(func() { w.leave(n.options.StopGrace) })
+	}
+	bound, cancel := context.WithTimeout(ctx, n.options.StopGrace+10*time.Second)
+	defer cancel()
+	for _, w := range workers {
+		select {
+		case <-w.ended:
+			w.publisher.Flush(bound)
+		case <-bound.Done():
+		}
+	}
+	n.cancel()
+	return n.close()
+}
+
+func (n *Node) close() error {
+	for i := len(n.stops) - 1; i >= 0; i-- {
+		n.stops[i]()
+	}
+	var err error
+	if n.server != nil {
+		err = n.server.close()
+	}
+	if n.runtime != nil {
+		err = errors.Join(err, n.runtime.Close())
+	}
+	_ = os.RemoveAll(n.secretRoot())
+	return err
+}
+
+func (n *Node) event(pod *v1.Pod, kind, reason, message string) {
+	n.recorder.Event(pod, kind, reason, message)
+}

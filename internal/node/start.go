@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	securejoin "github.com/cyphar/filepath-securejoin"
+	"golang.org/x/sync/errgroup"
+	v1 "k8s.io/api/core/v1"
+
+	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/logs"
+	"fathom.dev/fathom/internal/node/volume"
+)
+
+// prepare opens the sandbox (unless it is open) and fills the volumes, side by side.
+func (n *Node) prepare(ctx context.Context, pod *v1.Pod, dir string, sandbox isolation.Pod) preparation {
+	p := preparation{sandbox: sandbox}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		p.err = fault.Wrap(fault.Internal, "node", err)
+		return p
+	}
+	var work errgroup.Group
+	if sandbox == nil {
+		work.Go(func() (err error) {
+			p.sandbox, err = n.runtime.Open(ctx, podConfig(pod, dir))
+			return err
+		})
+	}
+	work.Go(func() (err error) {
+		p.volumes, p.refreshAt, err = n.fillVolumes(ctx, pod, dir)
+		return err
+	})
+	p.err = work.Wait()
+	return p
+}
+
+func podConfig(pod *v1.Pod, dir string) isolation.PodConfig {
+	c := isolation.PodConfig{ID: string(pod.UID), Dir: dir, Hostname: hostname(pod), Namespace: pod.Namespace, Subdomain: pod.Spec.Subdomain}
+	for _, h := range pod.Spec.HostAliases {
+		c.Hosts = append(c.Hosts, isolation.HostAlias{Address: h.IP, Names: h.Hostnames})
+	}
+	return c
+}
+
+func hostname(pod *v1.Pod) string {
+	name := pod.Spec.Hostname
+	if name == "" {
+		name = pod.Name
+	}
+	return name[:min(len(name), 63)]
+}
+
+// fillVolumes makes the directories of all volumes; called again, it brings their content up to date.
+func (n *Node) fillVolumes(ctx context.Context, pod *v1.Pod, dir string) (dirs map[string]string, refreshAt time.Time, err error) {
+	reader := volume.Reader{Objects: n.objects, Facts: n.facts, Now: n.now}
+	type result struct {
+		dir       string
+		refreshAt time.Time
+	}
+	results := make([]result, len(pod.Spec.Volumes))
+	work, ctx := errgroup.WithContext(ctx)
+	for i, v := range pod.Spec.Volumes {
+		work.Go(func() error {
+			path := filepath.Join(dir, "volumes", v.Name)
+			if v.EmptyDir != nil {
+				if v.EmptyDir.Medium == v1.StorageMediumMemory {
+					path = filepath.Join(n.secretDir(string(pod.UID)), v.Name)
+				}
+				results[i].dir = path
+				return emptyDir(path, pod)
+			}
+			content, ok, err := reader.Read(ctx, pod, v)
+			if err != nil || !ok {
+				return fault.Wrap(fault.Unavailable, "volume "+v.Name, err)
+			}
+			if content.Secret {
+				path = filepath.Join(n.secretDir(string(pod.UID)), v.Name)
+			}
+			results[i] = result{path, content.RefreshAt}
+			return volume.Write(path, content.Files)
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return nil, time.Time{}, err
+	}
+	dirs = map[string]string{}
+	for i, v := range pod.Spec.Volumes {
+		dirs[v.Name] = results[i].dir
+		if at := results[i].refreshAt; !at.IsZero() && (refreshAt.IsZero() || at.Before(refreshAt)) {
+			refreshAt = at
+		}
+	}
+	return dirs, refreshAt, nil
+}
+
+// emptyDir makes a directory that the pod's user may write.
+func emptyDir(path string, pod *v1.Pod) error {
+	if err := os.MkdirAll(path, 0o777); err != nil { //nolint:gosec // as a kubelet's; the parents are closed
+		return fault.Wrap(fault.Internal, "node: emptyDir", err)
+	}
+	mode := fs.FileMode(0o777)
+	if s := pod.Spec.SecurityContext; s != nil && s.FSGroup != nil {
+		mode |= fs.ModeSetgid
+		_ = os.Chown(path, -1, int(*s.FSGroup)) // allowed to root only; the mode admits everybody
+	}
+	return fault.Wrap(fault.Internal, "node: emptyDir", os.Chmod(path, mode))
+}
+
+// starter holds what one attempt to start a container needs, apart from the worker's own state.
+type starter struct {
+	node    *Node
+	pod     *v1.Pod
+	sandbox isolation.Pod
+	volumes map[string]string
+	spec    *v1.Container
+	id      string
+	dir     string
+	log     string
+}
+
+func (s starter) terminationFile() string { return filepath.Join(s.dir, "termination") }
+
+// start resolves everything that the container refers to and runs it.
+func (s starter) start(ctx context.Context) (isolation.Process, *logs.File, error) {
+	pod := s.pod.DeepCopy()
+	pod.Status.PodIP, pod.Status.HostIP = s.sandbox.Address().String(), s.node.hostAddress().String()
+	v := variables{objects: s.node.objects, facts: s.node.facts, pod: pod}
+	env, args, err := v.resolve(ctx, s.spec, s.node.serviceEnv())
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(args) == 0 {
+		return nil, nil, fault.New(fault.Invalid, "node", "container %s has neither command nor args, and image %s none of its own", s.spec.Name, HostImage)
+	}
+	environment, err := s.node.environmentDir(pod)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.makeFiles(); err != nil {
+		return nil, nil, fault.Wrap(fault.Internal, "node", err)
+	}
+	mounts, err := s.mounts(v.values)
+	if err != nil {
+		return nil, nil, err
+	}
+	output, err := logs.Create(s.log, s.node.now)
+	if err != nil {
+		return nil, nil, err
+	}
+	process, err := s.sandbox.Start(ctx, isolation.Container{
+		ID: s.id, Dir: s.dir, Args: args, Env: env, WorkingDir: s.spec.WorkingDir, Environment: environment, Mounts: mounts,
+		User: runAs(pod.Spec.SecurityContext, s.spec.SecurityContext), Limits: limitsOf(s.spec),
+		Stdout: output.Stdout, Stderr: output.Stderr,
+	})
+	if err != nil {
+		output.Close()
+		return nil, nil, err
+	}
+	output.CloseWriters()
+	return process, output, nil
+}
+
+func (s starter) makeFiles() error {
+	if err := os.RemoveAll(s.dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil { //nolint:gosec // the parents are closed
+		return err
+	}
+	if err := os.WriteFile(s.terminationFile(), nil, 0o666); err != nil { //nolint:gosec // written by the container
+		return err
+	}
+	return os.Chmod(s.terminationFile(), 0o666) //nolint:gosec // written by the container
+}
+
+func (s starter) mounts(values map[string]string) ([]isolation.Mount, error) {
+	path := s.spec.TerminationMessagePath
+	if path == "" {
+		path = v1.TerminationMessagePathDefault
+	}
+	mounts := []isolation.Mount{{Source: s.terminationFile(), Target: path}}
+	for _, m := range s.spec.VolumeMounts {
+		dir, ok := s.volumes[m.Name]
+		if !ok {
+			return nil, fault.New(fault.Invalid, "node", "container %s mounts the unknown volume %q", s.spec.Name, m.Name)
+		}
+		sub := m.SubPath
+		if m.SubPathExpr != "" {
+			sub = expand(m.SubPathExpr, values)
+		}
+		if sub != "" {
+			var err error
+			if dir, err = subPath(dir, sub); err != nil {
+				return nil, err
+			}
+		}
+		mounts = append(mounts, isolation.Mount{Source: dir, Target: filepath.Clean(m.MountPath), ReadOnly: m.ReadOnly})
+	}
+	return mounts, nil
+}
+
+// subPath finds a path inside of a volume, whatever links the pod has put there; a missing one becomes a directory.
+func subPath(dir, sub string) (string, error) {
+	path, err := securejoin.SecureJoin(dir, sub)
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, "node: subPath "+sub, err)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(path, 0o777); err != nil { //nolint:gosec // as the volume itself
+			return "", fault.Wrap(fault.Internal, "node: subPath", err)
+		}
+		return path, fault.Wrap(fault.Internal, "node: subPath", os.Chmod(path, 0o777)) //nolint:gosec // as the volume itself
+	}
+	return path, nil
+}
+
+var environmentDigest = regexp.MustCompile(`^sha256:([0-9a-f]{64})$`)
+
+// environmentDir is the host directory of the environment that the pod's annotation names; "" without one.
+func (n *Node) environmentDir(pod *v1.Pod) (string, error) {
+	value := pod.Annotations[EnvironmentAnnotation]
+	if value == "" {
+		return "", nil
+	}
+	match := environmentDigest.FindStringSubmatch(value)
+	if match == nil {
+		return "", fault.New(fault.Invalid, "node", "annotation %s: %q is not sha256:<64 hex digits>", EnvironmentAnnotation, value)
+	}
+	dir := filepath.Join(n.options.EnvDir, match[1])
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", fault.New(fault.NotFound, "node", "environment %s is not built on this node", value)
+	}
+	return dir, nil
+}
+
+const (
+	maxTerminationMessage = 4096
+	fallbackLines         = 80
+	fallbackBytes         = 2048
+)
+
+// terminationMessage is what the container wrote into its termination file, or the end of its log if it asks for that.
+func (s starter) terminationMessage(code int) string {
+	raw, err := os.ReadFile(s.terminationFile())
+	if err == nil && len(raw) > 0 {
+		return string(raw[max(0, len(raw)-maxTerminationMessage):])
+	}
+	if code != 0 && s.spec.TerminationMessagePolicy == v1.TerminationMessageFallbackToLogsOnError {
+		return logs.TailText(s.log, fallbackLines, fallbackBytes)
+	}
+	return ""
+}
+
+// serviceEnv tells programs where the Kubernetes API is.
+func (n *Node) serviceEnv() []string {
+	host, port, ok := n.kubernetesAddress()
+	if !ok {
+		return nil
+	}
+	return []string{"KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + strconv.Itoa(port), "KUBERNETES_SERVICE_PORT_HTTPS=" + strconv.Itoa(port)}
+}
