@@ -75,7 +75,7 @@ func (in *ingestion) setUp() error {
 		in.policy = *in.p.Privacy
 	}
 	in.report = privacy.IngestReport{Excluded: []privacy.Exclusion{}, Checks: []privacy.CheckResult{}, Files: []privacy.FileReport{}, Subjects: []string{}}
-	if in.policy.Subject != "" || len(in.policy.Pseudonymise) > 0 || in.policy.Deidentify != nil {
+	if in.p.Privacy != nil {
 		key, err := privacy.ReadKey(in.p.KeyFile)
 		if err != nil {
 			return blamed("KeyMissing", "spec.privacy", err)
@@ -104,6 +104,8 @@ func (in *ingestion) load(ctx context.Context) error {
 		"parquet": func(ctx context.Context) error { return in.engine.LoadParquet(ctx, rawTable, in.files) },
 		"ndjson":  func(ctx context.Context) error { return in.engine.LoadNDJSON(ctx, rawTable, in.files) },
 		"fhir":    in.loadFHIR,
+		"dicom":   in.loadDICOM,
+		"text":    in.loadText,
 	}
 	read, known := readers[in.p.Format]
 	if !known {
@@ -120,11 +122,11 @@ func (in *ingestion) load(ctx context.Context) error {
 	if err := in.checkNames(columns); err != nil {
 		return err
 	}
-	keep := slices.Clone(in.policy.Pseudonymise)
+	types := duck.Types{Fixed: in.p.Columns, Text: slices.Clone(in.policy.Pseudonymise), Infer: in.p.Format == "csv" || in.p.Format == "text"}
 	if in.policy.Subject != "" {
-		keep = append(keep, in.policy.Subject)
+		types.Text = append(types.Text, in.policy.Subject)
 	}
-	return blamed("WrongType", "spec.from.files.columns", in.engine.SetTypes(ctx, rawTable, in.p.Columns, keep, in.files))
+	return blamed("WrongType", "spec.from.files.columns", in.engine.SetTypes(ctx, rawTable, types, in.files))
 }
 
 // columns lists a table's own columns.
@@ -172,7 +174,7 @@ func (in *ingestion) checkNames(columns []query.Column) error {
 	return nil
 }
 
-func mapKeys(m map[string]string) func(func(string) bool) {
+func mapKeys[V any](m map[string]V) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for k := range m {
 			if !yield(k) {
@@ -192,10 +194,15 @@ func columnNames(columns []query.Column) []string {
 
 // protect applies subject, consent, pseudonyms and drop.
 func (in *ingestion) protect(ctx context.Context) error {
-	admitted, err := in.engine.Admit(ctx, rawTable, dataTable, duck.Admission{
+	a := duck.Admission{
 		Subject: in.policy.Subject, Judge: in.judge, NoSubject: privacy.NoSubject,
 		Pseudonym: in.key.Pseudonym, Pseudonymise: in.policy.Pseudonymise, Drop: in.policy.Drop,
-	})
+	}
+	if in.p.Format == "dicom" { // subject and consent were decided object by object
+		a.Subject = ""
+		a.Pseudonymise = slices.DeleteFunc(slices.Clone(a.Pseudonymise), func(c string) bool { return c == subjectTag })
+	}
+	admitted, err := in.engine.Admit(ctx, rawTable, dataTable, a)
 	if err != nil {
 		return blamed("IdentifierRemains", "spec.privacy", err)
 	}
@@ -216,6 +223,9 @@ func (in *ingestion) protect(ctx context.Context) error {
 // identified reports whether the result still names people: its subject is neither replaced nor dropped, or patient
 // records came in without any protection.
 func (in *ingestion) identified() bool {
+	if in.p.Format == "dicom" {
+		return in.p.Privacy == nil
+	}
 	s := in.policy.Subject
 	if s == "" {
 		return in.p.Format == "fhir" && len(in.policy.Pseudonymise) == 0
@@ -262,7 +272,11 @@ func (in *ingestion) countFiles(ctx context.Context) error {
 		return nil
 	})
 	for i, f := range in.p.Files {
-		in.report.Files = append(in.report.Files, privacy.FileReport{Path: f.Path, Digest: f.Digest, Rows: rows[i]})
+		r := privacy.FileReport{Path: f.Path, Digest: f.Digest, Rows: rows[i]}
+		if in.p.Privacy != nil {
+			r.Path = in.key.Name(f.Path)
+		}
+		in.report.Files = append(in.report.Files, r)
 	}
 	return err
 }

@@ -129,6 +129,9 @@ func (d *deidentifier) element(e *dicom.Element, depth int) (*dicom.Element, err
 		return nil, &Refusal{NotCovered, name(e.Tag)}
 	}
 	if e.Tag == tag.PatientID {
+		if d.patient == "" {
+			return emptied(e), nil
+		}
 		return element(e.Tag, "LO", []string{d.Pseudonym(d.patient)}), nil
 	}
 	if a.shifts && d.Days != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/suyashkumar/dicom"
 	"github.com/suyashkumar/dicom/pkg/tag"
@@ -98,6 +99,9 @@ func reason(err error) string {
 	if i := strings.LastIndex(text, ": "); i >= 0 {
 		text = text[i+2:]
 	}
+	if strings.IndexFunc(text, unicode.IsLetter) < 0 {
+		return "its structure is damaged"
+	}
 	return text
 }
 
@@ -180,6 +184,14 @@ func (o *Object) PatientID() string { return o.Text(tag.PatientID) }
 
 // InstanceUID identifies the object.
 func (o *Object) InstanceUID() string { return o.Text(tag.SOPInstanceUID) }
+
+// SeriesUID identifies the series that the object belongs to; "none" when it does not say.
+func (o *Object) SeriesUID() string {
+	if s := o.Text(tag.SeriesInstanceUID); s != "" {
+		return s
+	}
+	return "none"
+}
 
 // IsDirectory reports whether this is a DICOMDIR, which lists objects and is none.
 func (o *Object) IsDirectory() bool {

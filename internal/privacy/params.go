@@ -20,8 +20,7 @@ type IngestParams struct {
 	Columns map[string]string `json:"columns,omitempty"`
 	Privacy *Policy           `json:"privacy,omitempty"`
 	Checks  []Check           `json:"checks,omitempty"`
-	// KeyFile holds the workspace's pseudonym key (at least 32 bytes). Required when Privacy names a subject or a
-	// column to pseudonymise.
+	// KeyFile holds the workspace's pseudonym key (at least 32 bytes). Required with Privacy.
 	KeyFile string `json:"keyFile,omitempty"`
 	// AsOf is the time at which consents are judged; RFC 3339. Required with Privacy.Consent, so that a replay judges alike.
 	AsOf time.Time `json:"asOf,omitzero"`
@@ -108,8 +107,9 @@ type CheckResult struct {
 	Message string `json:"message,omitempty"` // what is wrong and where; row numbers, never values
 }
 
-// FileReport is what became of one source.
+// FileReport is what became of one source, in the order of paths.
 type FileReport struct {
+	// Path is replaced by a keyed name when the dataset has a privacy policy: a path may hold an identifier.
 	Path   string `json:"path"`
 	Digest string `json:"digest,omitempty"`
 	Rows   int64  `json:"rows"`

@@ -23,9 +23,15 @@ var guesses = []struct{ typ, passes string }{
 	{"TIMESTAMP WITH TIME ZONE", `regexp_matches(%[1]s, '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+(Z|[-+][0-9:]+)$') AND TRY_CAST(%[1]s AS TIMESTAMPTZ) IS NOT NULL`},
 }
 
-// SetTypes gives a loaded table's columns their types: those in fixed; text for those in keep; for other text columns
-// the first type that all values have. files name the table's sources in messages.
-func (e *Engine) SetTypes(ctx context.Context, table string, fixed map[string]string, keep []string, files []Source) error {
+// Types says which types a table's columns get.
+type Types struct {
+	Fixed map[string]string // by column
+	Text  []string          // columns that are text, whatever they hold: identifiers
+	Infer bool              // other text columns get the first type that all their values have
+}
+
+// SetTypes gives a loaded table's columns their types. files name the table's sources in messages.
+func (e *Engine) SetTypes(ctx context.Context, table string, types Types, files []Source) error {
 	cols, err := e.Describe(ctx, Ident(table))
 	if err != nil {
 		return err
@@ -35,7 +41,7 @@ func (e *Engine) SetTypes(ctx context.Context, table string, fixed map[string]st
 		if c.Name == FileColumn || c.Name == RowColumn {
 			continue
 		}
-		want, err := e.wantedType(ctx, table, c, fixed, keep, files)
+		want, err := e.wantedType(ctx, table, c, types, files)
 		if err != nil {
 			return err
 		}
@@ -59,14 +65,14 @@ func (e *Engine) SetTypes(ctx context.Context, table string, fixed map[string]st
 	return nil
 }
 
-func (e *Engine) wantedType(ctx context.Context, table string, c query.Column, fixed map[string]string, keep []string, files []Source) (string, error) {
-	if slices.Contains(keep, c.Name) {
+func (e *Engine) wantedType(ctx context.Context, table string, c query.Column, types Types, files []Source) (string, error) {
+	if slices.Contains(types.Text, c.Name) {
 		return "VARCHAR", nil
 	}
-	if want, ok := fixed[c.Name]; ok {
+	if want, ok := types.Fixed[c.Name]; ok {
 		return e.fixedType(ctx, table, c, want, files)
 	}
-	if c.Type != "VARCHAR" {
+	if c.Type != "VARCHAR" || !types.Infer {
 		return c.Type, nil
 	}
 	return e.infer(ctx, table, c.Name)

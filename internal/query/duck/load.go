@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,7 +74,7 @@ func (e *Engine) insert(ctx context.Context, table string, index int, relation s
 const firstLine = 1 << 20 // bytes that a header may take
 
 func csvHeader(f Source) ([]string, rune, error) {
-	r, err := openText(f)
+	r, err := OpenText(f)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -161,8 +162,8 @@ func sameColumns(firstFile string, first []string, file string, header []string)
 		WithHint("make the files alike, or declare two datasets and join them with a query")
 }
 
-// openText opens a file that may be gzip-compressed.
-func openText(f Source) (io.ReadCloser, error) {
+// OpenText opens a source that may be gzip-compressed.
+func OpenText(f Source) (io.ReadCloser, error) {
 	file, err := os.Open(f.Path)
 	if err != nil {
 		return nil, fault.New(fault.Internal, f.Name, "the staged file cannot be opened: %v", errors.Unwrap(err))
@@ -245,8 +246,6 @@ func describe(cols []query.Column) []string {
 	return out
 }
 
-var jsonPlace = regexp.MustCompile(`(?:at byte (\d+) )?in (?:line|record/value) (\d+)`)
-
 // LoadNDJSON reads files with one JSON object a line into a table; a key that a line lacks is NULL.
 func (e *Engine) LoadNDJSON(ctx context.Context, table string, files []Source) error {
 	paths := make([]string, len(files))
@@ -272,20 +271,38 @@ func (e *Engine) LoadNDJSON(ctx context.Context, table string, files []Source) e
 	return nil
 }
 
+// jsonError names the first line that is no JSON object; DuckDB's own count is off at the end of a file.
 func jsonError(files []Source, err error) error {
-	name, place := files[0].Name, ""
-	var raw *Raw
-	if errors.As(err, &raw) {
-		for _, f := range files {
-			if strings.Contains(raw.Message, `"`+f.Path+`"`) {
-				name = f.Name
-			}
-		}
-		if m := jsonPlace.FindStringSubmatch(raw.Message); m != nil {
-			place = "line " + m[2] + ": "
+	for _, f := range files {
+		if line := badJSONLine(f); line > 0 {
+			return fault.New(fault.Invalid, f.Name, "line %d: this is not a JSON object", line).WithHint("write one JSON object a line")
 		}
 	}
-	return fault.New(fault.Invalid, name, "%sthis is not a JSON object", place).WithHint("write one JSON object a line")
+	var raw *Raw
+	if errors.As(err, &raw) && raw.Type == "Out of Memory" {
+		return fault.New(fault.Exhausted, files[0].Name, "the step has too little memory").WithHint("raise spec.resources.memory")
+	}
+	return fault.New(fault.Invalid, files[0].Name, "the files cannot be read as one table: their values differ in type").
+		WithHint("make the keys' types alike in all lines")
+}
+
+// badJSONLine is the number of the first line that is no JSON object; 0 when there is none.
+func badJSONLine(f Source) int {
+	r, err := OpenText(f)
+	if err != nil {
+		return 0
+	}
+	defer r.Close()
+	lines := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if text := bytes.TrimSpace(line); len(text) > 0 && (text[0] != '{' || !json.Valid(text)) {
+			return n
+		}
+		if err != nil {
+			return 0
+		}
+	}
 }
 
 // Append makes a table of text columns and fills it row by row; next returns io.EOF after the last row. A row is the
