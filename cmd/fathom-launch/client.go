@@ -143,8 +143,8 @@ func escape(path string) string {
 }
 
 // get reads a JSON document.
-func (c *client) get(ctx context.Context, path string, into any) error {
-	return c.do(ctx, request{method: http.MethodGet, path: path, read: reads(into)})
+func (c *client) get(ctx context.Context, path string, query url.Values, into any) error {
+	return c.do(ctx, request{method: http.MethodGet, path: path, query: query, read: reads(into)})
 }
 
 // post sends a JSON document and, with into, reads one.

@@ -113,6 +113,11 @@ func (l *launcher) merged(stage map[string]string) map[string]string {
 	if env["PATH"] == "" {
 		env["PATH"] = "/usr/local/bin:/usr/bin:/bin"
 	}
+	if env["MLFLOW_TRACKING_URI"] != "" && env["MLFLOW_TRACKING_TOKEN"] == "" { // its client reads no token files
+		if token, err := readUpTo(l.tokenFile, 64<<10); err == nil {
+			env["MLFLOW_TRACKING_TOKEN"] = strings.TrimSpace(string(token))
+		}
+	}
 	if self, err := os.Executable(); err == nil {
 		env["PATH"] += ":" + filepath.Dir(self)
 	}

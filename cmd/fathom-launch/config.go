@@ -10,11 +10,13 @@ import (
 
 // config is where everything is. Folders are absolute paths.
 type config struct {
-	url, tokenFile, caFile                       string
-	code, inputs, output, checkpoints            string
-	params, progress, termination, hostfile, bin string
-	scan                                         time.Duration // how often progress and checkpoints are looked at
-	patience                                     time.Duration // how long a request is retried
+	url, tokenFile, caFile                  string
+	code, inputs, output, checkpoints       string
+	secret                                  string
+	params, progress, termination, hostfile string
+	loopback                                bool          // ranks are processes that share one address
+	scan                                    time.Duration // how often progress and checkpoints are looked at
+	patience                                time.Duration // how long a request is retried
 }
 
 func configFrom(getenv func(string) string) (config, error) {
@@ -26,6 +28,7 @@ func configFrom(getenv func(string) string) (config, error) {
 		output: below("FATHOM_OUTPUT", "output"), checkpoints: below("FATHOM_CHECKPOINTS", "checkpoints"),
 		params: below("FATHOM_PARAMS", "params.json"), progress: below("FATHOM_PROGRESS", "progress"),
 		termination: below("FATHOM_TERMINATION", "termination.json"), hostfile: below("FATHOM_HOSTFILE", "hostfile"),
+		secret: below("FATHOM_SECRET", "secret"), loopback: getenv("FATHOM_ISOLATION") == "process",
 		scan: time.Second, patience: 2 * time.Minute,
 	}
 	for name, value := range map[string]string{"FATHOM_RUN_URL": c.url, "FATHOM_TOKEN_FILE": c.tokenFile} {

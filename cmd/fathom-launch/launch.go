@@ -41,6 +41,9 @@ func launch(ctx context.Context, getenv func(string) string, stdout, stderr *os.
 	if err != nil {
 		return l.fail(ctx, "Staging", err)
 	}
+	if err := l.meet(ctx, stage.Hosts); err != nil {
+		return l.fail(ctx, "Meeting", err)
+	}
 	known := l.newCheckpoints(stage.Checkpoints)
 	stop := l.watch(known)
 	end, err := l.run(ctx, stage)

@@ -140,7 +140,7 @@ func newPlatform(t *testing.T, code map[string]string, command ...string) *platf
 func (p *platform) serve() {
 	door, err := staging.New(staging.Options{
 		Authenticator: tokens{}, Authorizer: tokens{}, Ledger: p.ledger, Blobs: p.blobs,
-		Plan: func(context.Context, ref.Name) (staging.Plan, error) { return p.plan, nil },
+		Plan: func(context.Context, ref.Name, int) (staging.Plan, error) { return p.plan, nil },
 		Pod: func(_ context.Context, _, name, _ string) (staging.Pod, error) {
 			var pod staging.Pod
 			parts := strings.Split(name, "-")
@@ -169,8 +169,9 @@ func (p *platform) pod(attempt, rank int) (*exec.Cmd, *bytes.Buffer) {
 	token := filepath.Join(p.dir, name+".token")
 	must(p.t, os.WriteFile(token, []byte(name+"\n"), 0o600))
 	cmd := exec.Command(binary)
+	cmd.WaitDelay = time.Second // grandchildren of a killed process hold its pipes
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "FATHOM_RUN_URL=" + p.server.URL + "/runs/w/train", "FATHOM_TOKEN_FILE=" + token,
-		"FATHOM_CA_FILE=" + p.ca, "FATHOM_ROOT=" + filepath.Join(p.dir, name), "GREETING=pod"}
+		"FATHOM_CA_FILE=" + p.ca, "FATHOM_ROOT=" + filepath.Join(p.dir, name), "GREETING=pod", "FATHOM_ISOLATION=process"}
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	return cmd, &log
@@ -241,7 +242,7 @@ mkdir "$FATHOM_OUTPUT/deep"; echo "$FATHOM_RANK/$FATHOM_WORKERS $FATHOM_PEERS $G
 	if code, log := p.run(1, 0); code != 0 || !strings.Contains(log, "hello") {
 		t.Fatalf("exit code %d: %s", code, log)
 	}
-	want := map[string]string{"all": "1\n2\n{\"C\":1}", "empty": "", "deep/env": "0/1 train-1-0.train-1.w.svc:29500 stage\n"}
+	want := map[string]string{"all": "1\n2\n{\"C\":1}", "empty": "", "deep/env": "0/1 127.0.0.1:29584 stage\n"}
 	got := p.output()
 	for path, text := range want {
 		if got[path] != text {
@@ -308,7 +309,7 @@ func TestCheckpointsSurviveAttempts(t *testing.T) {
 	p := newPlatform(t, nil, "sh", "-c", `cd $FATHOM_CHECKPOINTS
 n=$(cat step 2>/dev/null || echo 0); n=$((n+1)); echo $n > step.tmp; mv step.tmp step; rm -f old; [ $n = 1 ] && echo o > old
 echo 0.5 half > $FATHOM_PROGRESS
-[ $n -lt 3 ] && sleep 60; echo $n > $FATHOM_OUTPUT/n`)
+[ $n -lt 3 ] && exec sleep 60; echo $n > $FATHOM_OUTPUT/n`)
 	for attempt := 1; attempt <= 2; attempt++ { // each is killed without warning once its checkpoint is safe
 		cmd, _ := p.pod(attempt, 0)
 		must(t, cmd.Start())

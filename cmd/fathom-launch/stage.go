@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -32,7 +33,7 @@ func (l *launcher) stage(ctx context.Context) (gang.Stage, error) {
 			return s, fault.Wrap(fault.Internal, "stage", err)
 		}
 	}
-	if err := l.client.get(ctx, "stage", &s); err != nil {
+	if err := l.client.get(ctx, "stage", l.query(), &s); err != nil {
 		return s, err
 	}
 	if err := s.Validate(); err != nil {
@@ -44,15 +45,39 @@ func (l *launcher) stage(ctx context.Context) (gang.Stage, error) {
 	if err := l.download(ctx, s); err != nil {
 		return s, err
 	}
-	params := s.Params
+	params := []byte(l.placed(string(s.Params)))
 	if len(params) == 0 {
 		params = []byte("{}")
+	}
+	for i, argument := range s.Command {
+		s.Command[i] = l.placed(argument)
 	}
 	var hosts strings.Builder
 	for _, host := range s.Hosts {
 		hosts.WriteString(host + " slots=1\n")
 	}
 	return s, errors.Join(os.WriteFile(l.params, params, 0o644), os.WriteFile(l.hostfile, []byte(hosts.String()), 0o644))
+}
+
+// query tells the door how the ranks can reach each other.
+func (l *launcher) query() url.Values {
+	if l.loopback {
+		return url.Values{"loopback": {"1"}}
+	}
+	return nil
+}
+
+// placed puts the real folders into a text that names the usual ones, where the two differ.
+func (l *launcher) placed(text string) string {
+	for _, folder := range [][2]string{
+		{"/fathom/code", l.code}, {"/fathom/inputs", l.inputs}, {"/fathom/output", l.output},
+		{"/fathom/checkpoints", l.checkpoints}, {"/fathom/secret", l.secret},
+	} {
+		if folder[1] != folder[0] {
+			text = strings.ReplaceAll(text, folder[0]+"/", folder[1]+"/")
+		}
+	}
+	return text
 }
 
 // unpack fetches the code bundle, checks it whole and only then unpacks it.

@@ -4,6 +4,7 @@ package staging
 
 import (
 	"encoding/json"
+	"hash/fnv"
 	"io"
 	"maps"
 	"net/http"
@@ -15,9 +16,12 @@ import (
 )
 
 func (s *server) stage(w http.ResponseWriter, r *http.Request, c call) error {
-	plan, err := s.Plan(r.Context(), c.run)
+	plan, err := s.Plan(r.Context(), c.run, c.Attempt)
 	if err != nil {
 		return err
+	}
+	if r.URL.Query().Get("loopback") != "" { // the pod is a plain process and shares its address with the others
+		plan.Gang = loopback(plan.Gang)
 	}
 	stage := plan.Stage
 	stage.Attempt = c.Attempt
@@ -37,6 +41,16 @@ func (s *server) stage(w http.ResponseWriter, r *http.Request, c call) error {
 	}
 	s.allow(c, plan)
 	return answer(w, stage)
+}
+
+// loopback gives the gang ports that follow from its name, so that all its ranks know them and other gangs have others.
+func loopback(g gang.Gang) gang.Gang {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(g.Workspace + "/" + g.Name))
+	const first, last, block = 20_000, 32_000, 16 // below the kernel's own choice of ports
+	blocks := uint32((last - first) / block)
+	g.Loopback, g.Port = true, first+block*int(h.Sum32()%blocks)
+	return g
 }
 
 // allow remembers what an attempt may read, so that a blob costs no new plan.
@@ -62,7 +76,7 @@ func (s *server) mayRead(r *http.Request, c call, digest ref.Digest) (bool, erro
 	digests := s.plans[planKey{c.run, c.Attempt}]
 	s.mu.Unlock()
 	if digests == nil {
-		plan, err := s.Plan(r.Context(), c.run)
+		plan, err := s.Plan(r.Context(), c.run, c.Attempt)
 		if err != nil {
 			return false, err
 		}

@@ -123,7 +123,7 @@ func (s *server) complete(w http.ResponseWriter, r *http.Request, c call) error 
 	if err := decode(w, r, &done); err != nil {
 		return err
 	}
-	plan, err := s.Plan(r.Context(), c.run)
+	plan, err := s.Plan(r.Context(), c.run, c.Attempt)
 	if err != nil {
 		return err
 	}

@@ -44,8 +44,8 @@ type Options struct {
 	Record identity.Recorder
 	Ledger *Ledger
 	Blobs  Blobs
-	// Plan says what a run may read and does; NotFound for a run that does not exist.
-	Plan func(ctx context.Context, run ref.Name) (Plan, error)
+	// Plan says what an attempt of a run may read and does; NotFound for a run that does not exist.
+	Plan func(ctx context.Context, run ref.Name, attempt int) (Plan, error)
 	// Pod looks up the pod that a token is bound to, by namespace, name and UID; NotFound when it is gone, Forbidden
 	// when it is not a pod of a run.
 	Pod func(ctx context.Context, workspace, name, uid string) (Pod, error)
