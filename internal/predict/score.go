@@ -197,7 +197,7 @@ func (b *Scorer) readScores(out Tensor, rows, batch int, scores *Scores) error {
 	if batch > 0 {
 		per = len(values) / batch
 	}
-	if per*batch != len(values) || per == 0 {
+	if per*batch != len(values) || per == 0 || (len(out.Shape) > 0 && out.Shape[0] != int64(batch)) {
 		return scoreError("output %q has shape %v for %d rows", out.Name, out.Shape, batch).
 			WithHint("the first axis of inputs and outputs must be the rows, of free size")
 	}

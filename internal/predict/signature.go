@@ -93,6 +93,9 @@ func (s Spec) check(in Tensor, axes map[string]int64, maxElements int64) error {
 	if in.Type != s.Type {
 		return invalid("input %q must be %s, not %s", s.Name, s.Type, clip(string(in.Type)))
 	}
+	if !in.typed() {
+		return invalid("input %q is %s but its data is %T", s.Name, s.Type, in.Data)
+	}
 	if len(in.Shape) != len(s.Shape) && !s.anyRank {
 		return invalid("input %q must have shape %v, not %v", s.Name, s.Shape, in.Shape)
 	}

@@ -4,6 +4,7 @@ package predict
 
 import (
 	"math"
+	"reflect"
 
 	"fathom.dev/fathom/internal/fault"
 )
@@ -75,6 +76,11 @@ func (t Tensor) Len() int {
 		return len(d)
 	}
 	return -1
+}
+
+// typed reports whether Data is of the Go type that Type asks for.
+func (t Tensor) typed() bool {
+	return reflect.TypeOf(t.Data) == reflect.TypeOf(zeroes(t.Type, 0))
 }
 
 // Floats converts Data to float64. Errors: Invalid if it holds texts.

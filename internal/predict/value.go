@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 
 	ort "github.com/yalue/onnxruntime_go"
 )
@@ -42,6 +43,11 @@ func toValue(t Tensor) (ort.Value, error) {
 		}
 		return numeric(t.Shape, d)
 	case []string:
+		for _, text := range d {
+			if strings.ContainsRune(text, 0) { // the binding would cut the text there
+				return nil, fmt.Errorf("a text holds a NUL byte")
+			}
+		}
 		value, err := ort.NewStringTensor(ort.NewShape(t.Shape...))
 		if err != nil {
 			return nil, err
