@@ -24,7 +24,8 @@ type Access struct {
 	Decision error  // nil: allowed
 }
 
-// caller is who signed the request.
+// caller is who signed the request. Decisions are taken in contexts of their own: fasthttp uses the request's context
+// again for another request, while a question to the API server may still hold it.
 type caller struct {
 	user   identity.User
 	remote string
@@ -36,20 +37,28 @@ type callerKey struct{}
 // versitygw can reach begins with it.
 func (d *Door) touch(ctx context.Context, verb, bucket, key string) error {
 	who, _ := ctx.Value(callerKey{}).(caller)
-	err := d.decide(ctx, who, verb, bucket, key)
-	if d.opt.Record == nil {
-		return err
-	}
-	action := identity.Action{Verb: verb, Group: identity.Group, Resource: "workspaces", Subresource: "objects", Namespace: bucket, Data: true}
-	recorded := d.opt.Record(ctx, Access{User: who.user, Action: action, Bucket: bucket, Key: key, Remote: who.remote, Decision: err})
-	if recorded != nil {
-		return fault.New(fault.Unavailable, "audit", "the access could not be recorded: %v", recorded)
+	err := d.decide(who, verb, bucket, key)
+	if failed := d.recorded(who, verb, bucket, key, err); failed != nil {
+		return failed
 	}
 	return err
 }
 
+// recorded writes the decision down. Its error means that the access must not happen.
+func (d *Door) recorded(who caller, verb, bucket, key string, decision error) error {
+	if d.opt.Record == nil {
+		return nil
+	}
+	action := identity.Action{Verb: verb, Group: identity.Group, Resource: "workspaces", Subresource: "objects", Namespace: bucket, Data: true}
+	access := Access{User: who.user, Action: action, Bucket: bucket, Key: key, Remote: who.remote, Decision: decision}
+	if err := d.opt.Record(context.Background(), access); err != nil {
+		return fault.New(fault.Unavailable, "audit", "the access could not be recorded: %v", err)
+	}
+	return nil
+}
+
 // decide is touch without a record: for steps of one access that is recorded as a whole.
-func (d *Door) decide(ctx context.Context, who caller, verb, bucket, key string) error {
+func (d *Door) decide(who caller, verb, bucket, key string) error {
 	if who.user.Name == "" {
 		return fault.New(fault.Unauthenticated, "authorize", "nobody signed this request")
 	}
@@ -57,7 +66,7 @@ func (d *Door) decide(ctx context.Context, who caller, verb, bucket, key string)
 		return fault.New(fault.Forbidden, "authorize", "there is no bucket %q for you", bucket)
 	}
 	for _, action := range wanted(verb, bucket, key) {
-		if err := d.opt.Authorizer.Authorize(ctx, who.user, action); err != nil {
+		if err := d.opt.Authorizer.Authorize(context.Background(), who.user, action); err != nil {
 			return err
 		}
 	}

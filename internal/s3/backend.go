@@ -116,11 +116,26 @@ func (b *backendOf) receive(body io.Reader, length *int64, sums []given) (*stage
 func headers(all map[string]*string) map[string]string {
 	kept := map[string]string{}
 	for name, value := range all {
-		if value != nil && *value != "" && (name != "content-encoding" || *value != "aws-chunked") {
-			kept[name] = *value
+		v := deref(value)
+		if name == "content-encoding" {
+			v = withoutChunks(v)
+		}
+		if v != "" {
+			kept[name] = v
 		}
 	}
 	return kept
+}
+
+// withoutChunks drops how the body travelled from what it is.
+func withoutChunks(encoding string) string {
+	var kept []string
+	for e := range strings.SplitSeq(encoding, ",") {
+		if e = strings.TrimSpace(e); e != "" && e != "aws-chunked" {
+			kept = append(kept, e)
+		}
+	}
+	return strings.Join(kept, ",")
 }
 
 func ifUnchanged(match, noneMatch *string) condition {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v3"
@@ -61,6 +62,8 @@ type Door struct {
 	backend *backendOf
 	table   []Operation
 	app     *fiber.App
+	once    sync.Once
+	closed  error
 }
 
 // New makes the door; [Door.Serve] opens it. Errors: Internal for missing options, Unavailable for a directory that
@@ -134,9 +137,12 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 
 // Close stops serving, gives running requests ten seconds, and closes the files. It may be called more than once.
 func (d *Door) Close() error {
-	err := d.app.ShutdownWithTimeout(10 * time.Second)
-	if err != nil && errors.Is(err, fiber.ErrNotRunning) {
-		err = nil
-	}
-	return errors.Join(err, d.store.close())
+	d.once.Do(func() {
+		err := d.app.ShutdownWithTimeout(10 * time.Second)
+		if errors.Is(err, fiber.ErrNotRunning) {
+			err = nil
+		}
+		d.closed = errors.Join(err, d.store.close())
+	})
+	return d.closed
 }

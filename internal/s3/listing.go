@@ -18,7 +18,7 @@ import (
 // HeadBucket implements backend.Backend.
 func (b *backendOf) HeadBucket(ctx context.Context, in *awss3.HeadBucketInput) (*awss3.HeadBucketOutput, error) {
 	who, _ := ctx.Value(callerKey{}).(caller)
-	if err := b.door.decide(ctx, who, "list", *in.Bucket, ""); err != nil {
+	if err := b.door.decide(who, "list", *in.Bucket, ""); err != nil {
 		return nil, wireError(err)
 	}
 	if err := b.door.store.bucket(*in.Bucket); err != nil {
@@ -40,7 +40,7 @@ func (b *backendOf) ListBuckets(ctx context.Context, in s3response.ListBucketsIn
 		if !strings.HasPrefix(name, in.Prefix) || name <= in.ContinuationToken {
 			continue
 		}
-		err := b.door.decide(ctx, who, "list", name, "")
+		err := b.door.decide(who, "list", name, "")
 		if fault.Is(err, fault.Forbidden) {
 			continue
 		}

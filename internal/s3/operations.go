@@ -3,6 +3,8 @@
 package s3
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/versity/versitygw/s3api/utils"
 	"github.com/versity/versitygw/s3err"
 
+	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/identity"
 )
 
@@ -95,6 +98,7 @@ func (d *Door) compile(root middlewares.RootUserConfig, iam auth.IAMService) []O
 			middlewares.VerifyPresignedV4Signature(root, iam, d.opt.Region, op.streams),
 			middlewares.VerifyV4Signature(root, iam, d.opt.Region, op.streams, op.Method != "HEAD", op.Level == "service"),
 			d.identify,
+			d.mayAt(op),
 		}
 		switch {
 		case op.streams:
@@ -109,6 +113,11 @@ func (d *Door) compile(root middlewares.RootUserConfig, iam auth.IAMService) []O
 
 // proven refuses a request without a signature, and one with two: which would count?
 func proven(c fiber.Ctx) error {
+	for _, name := range []string{"Authorization", "X-Amz-Security-Token", "X-Amz-Content-Sha256", "X-Amz-Copy-Source", "X-Amz-Date", "Host"} {
+		if len(c.Request().Header.PeekAll(name)) > 1 {
+			return badRequest("InvalidArgument", "The header "+name+" is there twice.")
+		}
+	}
 	query, header := utils.IsPresignedURLAuth(c), c.Get("Authorization") != ""
 	switch {
 	case !query && !header:
@@ -124,13 +133,30 @@ func proven(c fiber.Ctx) error {
 // identify puts the caller into the request. It runs after the signature was verified.
 func (d *Door) identify(c fiber.Ctx) error {
 	account, _ := utils.ContextKeyAccount.Get(c).(auth.Account)
-	user, err := d.keys.open(c.RequestCtx(), account.Access, account.SessionToken)
+	user, err := d.keys.open(context.Background(), account.Access, account.SessionToken)
 	if err != nil {
 		return accessDenied("The keys are not valid.")
 	}
 	c.Locals(callerKey{}, caller{user: user, remote: c.RequestCtx().RemoteAddr().String()})
 	utils.ContextKeyParsedAcl.Set(c, auth.ACL{Owner: "fathom"})
 	return nil
+}
+
+// mayAt asks for the right that the table names, before the request's parameters or body are looked at. The storage asks
+// again, for what it then really touches.
+func (d *Door) mayAt(op *Operation) fiber.Handler {
+	return func(c fiber.Ctx) error {
+		if op.Verb == "" {
+			return nil
+		}
+		who, _ := c.Locals(callerKey{}).(caller)
+		bucket, key, _ := strings.Cut(strings.TrimPrefix(c.Path(), "/"), "/")
+		err := d.decide(who, op.Verb, bucket, key)
+		if fault.Is(err, fault.Forbidden) {
+			err = errors.Join(err, d.recorded(who, op.Verb, bucket, key, err))
+		}
+		return wireError(err)
+	}
 }
 
 // dispatch finds the operation of a request.

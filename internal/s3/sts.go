@@ -3,6 +3,7 @@
 package s3
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
@@ -65,7 +66,7 @@ func (d *Door) assumeRole(c fiber.Ctx) error {
 		return stsFail(c, err)
 	}
 	token := form.Get("WebIdentityToken")
-	user, err := d.opt.Authenticator.Authenticate(c.RequestCtx(), token)
+	user, err := d.opt.Authenticator.Authenticate(context.Background(), token)
 	if err != nil {
 		return stsFail(c, err)
 	}
