@@ -22,6 +22,7 @@ type ingestion struct {
 	p      privacy.IngestParams
 	policy privacy.Policy // p.Privacy, or empty
 	key    privacy.Key
+	keyed  bool // key is set
 	engine *duck.Engine
 	files  []duck.Source
 	judge  func(subject string) (bool, string) // nil without a consent rule
@@ -75,12 +76,12 @@ func (in *ingestion) setUp() error {
 		in.policy = *in.p.Privacy
 	}
 	in.report = privacy.IngestReport{Excluded: []privacy.Exclusion{}, Checks: []privacy.CheckResult{}, Files: []privacy.FileReport{}, Subjects: []string{}}
-	if in.p.Privacy != nil {
+	if in.needsKey() || in.p.KeyFile != "" {
 		key, err := privacy.ReadKey(in.p.KeyFile)
 		if err != nil {
 			return blamed("KeyMissing", "spec.privacy", err)
 		}
-		in.key = key
+		in.key, in.keyed = key, true
 	}
 	if len(in.p.Files) == 0 {
 		return blamed("NoFiles", "spec.from.files.url", fault.New(fault.Invalid, "", "no file matches").WithHint("put files there, or correct the url"))
@@ -95,6 +96,11 @@ func (in *ingestion) setUp() error {
 	}
 	in.p.Files = files
 	return nil
+}
+
+// needsKey reports whether something must be replaced by a keyed pseudonym.
+func (in *ingestion) needsKey() bool {
+	return in.policy.Subject != "" || len(in.policy.Pseudonymise) > 0 || in.p.Format == "dicom" && in.p.Privacy != nil
 }
 
 // load reads the files into the raw table.
@@ -273,7 +279,7 @@ func (in *ingestion) countFiles(ctx context.Context) error {
 	})
 	for i, f := range in.p.Files {
 		r := privacy.FileReport{Path: f.Path, Digest: f.Digest, Rows: rows[i]}
-		if in.p.Privacy != nil {
+		if in.keyed && in.p.Privacy != nil {
 			r.Path = in.key.Name(f.Path)
 		}
 		in.report.Files = append(in.report.Files, r)

@@ -20,9 +20,11 @@ type IngestParams struct {
 	Columns map[string]string `json:"columns,omitempty"`
 	Privacy *Policy           `json:"privacy,omitempty"`
 	Checks  []Check           `json:"checks,omitempty"`
-	// KeyFile holds the workspace's pseudonym key (at least 32 bytes). Required with Privacy.
+	// KeyFile holds the workspace's pseudonym key (at least 32 bytes). Required when Privacy names a subject or
+	// columns to pseudonymise, and for DICOM with any Privacy.
 	KeyFile string `json:"keyFile,omitempty"`
-	// AsOf is the time at which consents are judged; RFC 3339. Required with Privacy.Consent, so that a replay judges alike.
+	// AsOf is the time at which consents are judged; RFC 3339. Required when Privacy names a subject or
+	// columns to pseudonymise, and for DICOM with any Privacy.Consent, so that a replay judges alike.
 	AsOf time.Time `json:"asOf,omitzero"`
 	// Memory bounds the SQL engine, for example "512MB"; default: most of the container.
 	Memory string `json:"memory,omitempty"`

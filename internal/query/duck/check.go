@@ -110,10 +110,10 @@ func distinct(list []string) []string {
 func (e *Engine) bind(ctx context.Context, p query.CheckParams, out *query.Checked) error {
 	known := map[string]bool{}
 	for _, t := range p.Tables {
-		known[t.Name] = true
+		known[strings.ToLower(t.Name)] = true
 	}
 	for _, name := range out.Tables {
-		if !known[name] {
+		if !known[strings.ToLower(name)] {
 			return nil
 		}
 	}
@@ -127,6 +127,9 @@ func (e *Engine) bind(ctx context.Context, p query.CheckParams, out *query.Check
 		return nil
 	}
 	out.Columns = cols
+	if err == nil && len(p.Tables) > 0 { // a dataset is planned; a person's question may repeat names
+		out.Error = duplicate(cols)
+	}
 	return err
 }
 

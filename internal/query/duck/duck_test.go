@@ -38,6 +38,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{name: "join", sql: "select v.*, s.ratio\nfrom voice v join neurology.scan_features s using (patient_id)", tables: "scan_features voice", wantColumns: 3},
 		{name: "order", sql: "select * from voice order by 1;", tables: "voice", wantColumns: 2, wantOrdered: true},
+		{name: "case", sql: "SELECT * FROM Voice", tables: "Voice", wantColumns: 2},
 		{name: "with", sql: "with q as (select * from voice) select * from q", tables: "voice", wantColumns: 2},
 		{name: "with that hides a table", sql: "with voice as (select * from voice) select * from voice", tables: "voice", wantColumns: 2},
 		{name: "recursive", sql: "with recursive r as (select 1 x union all select x+1 from r where x<3) select * from r", wantColumns: 1},

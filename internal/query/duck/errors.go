@@ -79,7 +79,8 @@ func problem(err error, statement string, offset int) *query.Problem {
 		p.Hint = "give the step more memory (spec.resources.memory), or aggregate earlier"
 	case raw.Subtype == "COLUMN_NOT_FOUND" && raw.Candidates != "":
 		p.Message, _, _ = strings.Cut(p.Message, " Candidate bindings:")
-		p.Hint = "did you mean " + raw.Candidates + "?"
+		nearest, _, _ := strings.Cut(raw.Candidates, ",")
+		p.Hint = "did you mean " + nearest + "?"
 	}
 	return p
 }

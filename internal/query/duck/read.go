@@ -4,7 +4,6 @@ package duck
 
 import (
 	"context"
-	"database/sql"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -73,7 +72,11 @@ func (e *Engine) print(ctx context.Context, p query.ReadParams, cols []query.Col
 		into[i] = &values[i]
 	}
 	var n int64
-	statement := fmt.Sprintf("SELECT * FROM (\n%s\n) LIMIT %d", trimEnd(p.SQL), p.Limit+1)
+	fields := make([]string, len(cols))
+	for i, c := range cols {
+		fields[i] = field(i+1, c.Type, p.Format == "json")
+	}
+	statement := fmt.Sprintf("SELECT %s FROM (\n%s\n) LIMIT %d", strings.Join(fields, ", "), trimEnd(p.SQL), p.Limit+1)
 	err := e.Each(ctx, statement, func(scan func(...any) error) error {
 		if n++; n > p.Limit {
 			return nil
@@ -83,6 +86,9 @@ func (e *Engine) print(ctx context.Context, p query.ReadParams, cols []query.Col
 		}
 		for i, v := range values {
 			values[i] = printable(v, cols[i].Type)
+			if text, ok := v.(string); ok && p.Format == "json" && !isPlain(cols[i].Type) {
+				values[i] = json.RawMessage(text)
+			}
 		}
 		return out.row(values)
 	})
@@ -92,15 +98,33 @@ func (e *Engine) print(ctx context.Context, p query.ReadParams, cols []query.Col
 	return out.end(min(n, p.Limit), n > p.Limit)
 }
 
+// isPlain tells the types that the driver gives as a value of Go with one obvious text.
+func isPlain(typ string) bool {
+	switch typ {
+	case "VARCHAR", "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE",
+		"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE":
+		return true
+	}
+	return false
+}
+
+// field selects the column at a position; of other than plain types DuckDB writes the text.
+func field(position int, typ string, asJSON bool) string {
+	switch {
+	case isPlain(typ):
+		return fmt.Sprintf("#%d", position)
+	case asJSON:
+		return fmt.Sprintf("CAST(to_json(#%d) AS VARCHAR)", position)
+	}
+	return fmt.Sprintf("CAST(#%d AS VARCHAR)", position)
+}
+
 // printable turns what the driver gives into something JSON can hold.
 func printable(v any, typ string) any {
 	switch x := v.(type) {
 	case time.Time:
-		switch {
-		case typ == "DATE":
+		if typ == "DATE" {
 			return x.Format(time.DateOnly)
-		case strings.HasPrefix(typ, "TIME") && !strings.HasPrefix(typ, "TIMESTAMP"):
-			return x.Format("15:04:05.999999")
 		}
 		return x.UTC().Format("2006-01-02T15:04:05.999999Z")
 	case float64:
@@ -109,10 +133,6 @@ func printable(v any, typ string) any {
 		}
 	case float32:
 		return printable(float64(x), typ)
-	case []byte:
-		return fmt.Sprintf("%x", x)
-	case fmt.Stringer:
-		return x.String()
 	}
 	return v
 }
@@ -223,8 +243,6 @@ func cell(v any) string {
 		return ""
 	case float64:
 		return fmt.Sprintf("%.6g", x)
-	case sql.RawBytes:
-		return string(x)
 	}
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -69,6 +69,9 @@ func Transform(ctx context.Context, p query.TransformParams, inputs, output stri
 	if err != nil {
 		return report, err
 	}
+	if p := duplicate(checked.Columns); p != nil {
+		return report, &fault.Error{Kind: fault.Invalid, Err: p}
+	}
 	report.Inputs, report.Ordered, report.Volatile = checked.Tables, checked.Ordered, checked.Volatile
 	report.Schema = checked.Columns
 	order := ""
@@ -109,13 +112,26 @@ func (e *Engine) prepare(ctx context.Context, sql, workspace string, tables []qu
 	return checked, err
 }
 
+// duplicate refuses a result in which a name stands for two columns.
+func duplicate(cols []query.Column) *query.Problem {
+	seen := map[string]bool{}
+	for _, c := range cols {
+		key := strings.ToLower(c.Name)
+		if seen[key] {
+			return &query.Problem{Message: fmt.Sprintf("the column %q occurs twice in the result", c.Name), Hint: "name one of them with AS, or leave it out"}
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
 func missingTable(used []string, have []query.Table, sql string) *query.Problem {
 	names := make([]string, len(have))
 	for i, t := range have {
 		names[i] = t.Name
 	}
 	for _, t := range used {
-		if !slices.Contains(names, t) {
+		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, t) }) {
 			p := &query.Problem{Message: fmt.Sprintf("there is no dataset %q here", t), Hint: "known tables: " + strings.Join(names, ", ")}
 			return p.At(sql, strings.Index(sql, t))
 		}
