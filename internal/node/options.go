@@ -41,6 +41,9 @@ type Options struct {
 	HostForwards []Forward
 	// ClientCA verifies the certificates of callers of the node's own API; default: the CA of RESTConfig.
 	ClientCA *x509.CertPool
+	// Callers are the names in certificates of those who may call the node's own API without being asked about; for
+	// others a SubjectAccessReview decides.
+	Callers []string
 	// ServingCert is that of the node's own API; default: a self-signed one.
 	ServingCert func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// PodRemoved is called, if set, before the logs of a pod whose object was removed are deleted.
