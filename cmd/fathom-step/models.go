@@ -96,7 +96,11 @@ func (s *step) openModel(runtime *predict.Runtime, m *models, whose string) (*pr
 	return session, scorer, nil
 }
 
+// modelBlame says whose model is to blame. One beyond the limits is as much the user's to change as a broken one.
 func modelBlame(reason, whose string, err error) error {
+	if fault.Is(err, fault.TooLarge) {
+		err = &fault.Error{Kind: fault.Invalid, Err: err}
+	}
 	return blamed(reason, "spec.train.code", fmt.Errorf("the model of %s: %w", whose, err))
 }
 

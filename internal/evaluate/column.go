@@ -183,7 +183,8 @@ func firstOf(texts []string, n int) string {
 	return strings.Join(texts, ", ")
 }
 
-// Nearest is the known name most like a wrong one, "" if none is: by edit distance, at most a third of the name.
+// Nearest is the known name most like a wrong one, "" if none is: the same but for case, by edit distance of at most a third of
+// the name, or one that begins with it.
 func Nearest(wrong string, known []string) string {
 	best, bestDistance := "", len(wrong)/3+2
 	for _, name := range known {
@@ -192,6 +193,13 @@ func Nearest(wrong string, known []string) string {
 		}
 		if d := distance(strings.ToLower(wrong), strings.ToLower(name)); d < bestDistance {
 			best, bestDistance = name, d
+		}
+	}
+	if best == "" && len(wrong) >= 3 {
+		for _, name := range known {
+			if strings.HasPrefix(strings.ToLower(name), strings.ToLower(wrong)) {
+				return name
+			}
 		}
 	}
 	return best
