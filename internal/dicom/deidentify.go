@@ -35,7 +35,6 @@ func (r *Refusal) Error() string { return r.Reason + ": " + r.Detail }
 const (
 	NotCovered = "attribute not covered by the de-identification profile"
 	BurnedIn   = "burned-in annotation"
-	NoMeta     = "no file meta information"
 )
 
 // Apply returns the object without its identity, and leaves o unchanged. The error is a *Refusal.
@@ -44,9 +43,6 @@ func (p Profile) Apply(o *Object) (*Object, error) {
 		return nil, &Refusal{BurnedIn, name(tag.BurnedInAnnotation) + " is YES"}
 	}
 	syntax := o.TransferSyntax()
-	if syntax == "" {
-		return nil, &Refusal{NoMeta, "the transfer syntax is unknown"}
-	}
 	d := deidentifier{Profile: p, patient: o.PatientID()}
 	elements, err := d.elements(o.set.Elements, 0)
 	if err != nil {
@@ -90,8 +86,6 @@ type deidentifier struct {
 	Profile
 	patient string
 }
-
-const maxDepth = 64 // sequences in sequences
 
 func (d *deidentifier) elements(list []*dicom.Element, depth int) ([]*dicom.Element, error) {
 	var out []*dicom.Element
@@ -154,9 +148,6 @@ func (d *deidentifier) element(e *dicom.Element, depth int) (*dicom.Element, err
 
 // sequence treats the items one by one.
 func (d *deidentifier) sequence(e *dicom.Element, depth int) (*dicom.Element, error) {
-	if depth == maxDepth {
-		return nil, &Refusal{NotCovered, name(e.Tag) + " nests too deeply"}
-	}
 	if e.Value == nil || e.Value.ValueType() != dicom.Sequences {
 		return nil, &Refusal{NotCovered, name(e.Tag) + " is not readable as a sequence"}
 	}

@@ -17,11 +17,8 @@ import (
 	"fathom.dev/fathom/internal/fault"
 )
 
-// Limits of what is read, against files made to exhaust the reader.
-const (
-	MaxSize  = 2 << 30 // bytes of a file
-	maxItems = 200_000 // sequence items and pixel fragments; also bounds how deep sequences nest
-)
+// MaxSize is how many bytes a file may have, also after decompression.
+const MaxSize = 2 << 30
 
 // directoryStorage is the SOP class of a DICOMDIR.
 const directoryStorage = "1.2.840.10008.1.3.10"
@@ -43,45 +40,35 @@ func Parse(name string, content []byte) (obj *Object, err error) {
 	switch {
 	case len(content) > MaxSize:
 		return nil, fault.New(fault.TooLarge, name, "a DICOM file may have 2 GiB")
-	case bytes.Count(content, []byte{0xfe, 0xff, 0x00, 0xe0})+bytes.Count(content, []byte{0xff, 0xfe, 0xe0, 0x00}) > maxItems:
-		return nil, fault.New(fault.Invalid, name, "the DICOM file has more than %d sequence items", maxItems)
-	case !looksLikeDICOM(content):
-		return nil, fault.New(fault.Invalid, name, "this is not a DICOM file").WithHint("remove it, or narrow spec.from.files.url")
+	case len(content) < 132 || string(content[128:132]) != "DICM":
+		return nil, fault.New(fault.Invalid, name, "this is not a DICOM file with meta information").WithHint("remove it, narrow spec.from.files.url, or rewrite it as a DICOM Part 10 file")
 	}
-	set, err := parse(content)
+	s, err := inspect(content)
+	if err == nil {
+		obj = &Object{}
+		if obj.set, err = parse(content, s); err == nil {
+			err = obj.complete(s)
+		}
+	}
 	if err != nil {
 		return nil, fault.New(fault.Invalid, name, "the DICOM file is malformed: %s", reason(err))
 	}
-	o := &Object{set: set}
-	if err := o.complete(content); err != nil {
-		return nil, fault.New(fault.Invalid, name, "%v", err)
-	}
-	return o, nil
+	return obj, nil
 }
 
-// looksLikeDICOM accepts a file with the magic word, or one that starts with a plausible element of group 0002 or 0008.
-func looksLikeDICOM(b []byte) bool {
-	if len(b) >= 132 && string(b[128:132]) == "DICM" {
-		return true
-	}
-	return len(b) > 132 && (b[0] == 2 || b[0] == 8) && b[1] == 0 && b[3] < 0x10
-}
-
-func parse(content []byte) (dicom.Dataset, error) {
+func parse(content []byte, s structure) (dicom.Dataset, error) {
 	p, err := dicom.NewParser(bytes.NewReader(content), int64(len(content)), nil,
 		dicom.SkipProcessingPixelDataValue(), dicom.AllowMissingMetaElementGroupLength(), dicom.AllowUnknownSpecificCharacterSet())
 	if err != nil {
 		return dicom.Dataset{}, err
 	}
-	meta := p.GetMetadata()
-	set := dicom.Dataset{Elements: meta.Elements}
-	deflated := transferSyntax(set) == uid.DeflatedExplicitVRLittleEndian
+	set := dicom.Dataset{Elements: p.GetMetadata().Elements}
 	for {
 		e, err := p.Next()
 		switch {
 		case errors.Is(err, dicom.ErrorEndOfDICOM):
 			return set, nil
-		case deflated && errors.Is(err, io.EOF):
+		case s.syntax == uid.DeflatedExplicitVRLittleEndian && errors.Is(err, io.EOF):
 			return set, nil // the length of what was compressed is not known beforehand
 		case err != nil:
 			return set, err
@@ -105,21 +92,14 @@ func reason(err error) string {
 	return text
 }
 
-// complete checks the pixel data's length, and finds the offset table that the library drops.
-func (o *Object) complete(content []byte) error {
+// complete checks the pixel data's length, and adds the offset table that the library drops.
+func (o *Object) complete(s structure) error {
 	px, ok := o.pixels()
 	if !ok {
 		return nil
 	}
 	if px.IsEncapsulated {
-		if len(px.Frames) == 0 {
-			return errors.New("the compressed pixel data has no fragment")
-		}
-		offsets, err := offsetTable(content, px.Frames)
-		if err != nil {
-			return err
-		}
-		px.Offsets = offsets
+		px.Offsets = s.offsets
 		return o.setPixels(px)
 	}
 	g, err := o.geometry()

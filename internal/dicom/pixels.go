@@ -3,14 +3,12 @@
 package dicom
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/suyashkumar/dicom/pkg/frame"
 	"github.com/suyashkumar/dicom/pkg/tag"
 	"github.com/suyashkumar/dicom/pkg/uid"
 
@@ -115,64 +113,4 @@ func unpack(b []byte, g geometry, order binary.ByteOrder) ([]int32, error) {
 		}
 	}
 	return out, nil
-}
-
-// encapsulatedStarts are the first bytes of compressed pixel data: tag, VR, undefined length, first item's tag.
-var encapsulatedStarts = [][]byte{
-	{0xe0, 0x7f, 0x10, 0x00, 'O', 'B', 0, 0, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0x00, 0xe0},
-	{0xe0, 0x7f, 0x10, 0x00, 'O', 'W', 0, 0, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0x00, 0xe0},
-}
-
-// offsetTable reads the basic offset table (PS3.5 A.4), without which frames of several fragments cannot be told apart.
-// The place is right when the fragments that follow are the ones that were parsed.
-func offsetTable(content []byte, frames []*frame.Frame) ([]uint32, error) {
-	for _, start := range encapsulatedStarts {
-		for at := 0; ; {
-			i := bytes.Index(content[at:], start)
-			if i < 0 {
-				break
-			}
-			at += i + len(start)
-			if table, ok := readTable(content[at:], frames); ok {
-				return table, nil
-			}
-		}
-	}
-	return nil, errors.New("the compressed pixel data is damaged")
-}
-
-func readTable(b []byte, frames []*frame.Frame) ([]uint32, bool) {
-	table, rest, ok := cutItem(b)
-	if !ok || len(table)%4 != 0 {
-		return nil, false
-	}
-	for _, f := range frames {
-		var fragment []byte
-		if len(rest) < 8 || !bytes.Equal(rest[:4], []byte{0xfe, 0xff, 0x00, 0xe0}) {
-			return nil, false
-		}
-		if fragment, rest, ok = cutItem(rest[4:]); !ok || !bytes.Equal(fragment, f.EncapsulatedData.Data) {
-			return nil, false
-		}
-	}
-	if len(rest) < 4 || !bytes.Equal(rest[:4], []byte{0xfe, 0xff, 0xdd, 0xe0}) {
-		return nil, false // the sequence must end here, not in the middle of a fragment
-	}
-	offsets := make([]uint32, len(table)/4)
-	for i := range offsets {
-		offsets[i] = binary.LittleEndian.Uint32(table[4*i:])
-	}
-	return offsets, true
-}
-
-// cutItem takes a length and so many bytes.
-func cutItem(b []byte) (item, rest []byte, ok bool) {
-	if len(b) < 4 {
-		return nil, nil, false
-	}
-	n := int64(binary.LittleEndian.Uint32(b))
-	if n > int64(len(b)-4) {
-		return nil, nil, false
-	}
-	return b[4 : 4+n], b[4+n:], true
 }

@@ -50,6 +50,7 @@ func dummied(e *dicom.Element) *dicom.Element {
 var (
 	codeText    = regexp.MustCompile(`^[A-Za-z0-9_ .+-]{0,16}$`)
 	decimalText = regexp.MustCompile(`^[-+]?[0-9.]*([eE][-+]?[0-9]+)?$`)
+	timeOfDay   = regexp.MustCompile(`^([0-9]{0,6}(\.[0-9]{1,6})?)([-+][0-9]{4})?$`) // what may follow the date of a DT
 	integerText = regexp.MustCompile(`^[-+]?[0-9]*$`)
 )
 
@@ -117,7 +118,7 @@ func shiftDate(v string, days int) string {
 	if len(v) == 10 && v[4] == '.' && v[7] == '.' { // the form before DICOM 3.0
 		v = v[:4] + v[5:7] + v[8:]
 	}
-	if len(v) < 8 || strings.Trim(v[8:], "0123456789.+-") != "" {
+	if len(v) < 8 || !timeOfDay.MatchString(v[8:]) {
 		return ""
 	}
 	t, err := time.Parse("20060102", v[:8])
