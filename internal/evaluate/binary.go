@@ -19,11 +19,15 @@ type binaryMeter struct {
 	square   []float64
 	loss     []float64
 	logit    []float64
+
+	fit       line    // of calibration, where the next one starts
+	precision float64 // of calibration, relative
 }
 
 func newBinaryMeter(p Predictions, threshold float64) *binaryMeter {
 	scores, truth := p.positives()
-	m := &binaryMeter{truth: truth, positive: make([]bool, len(scores))}
+	// A start with slope below 1 keeps the first step small when predictions are overconfident.
+	m := &binaryMeter{truth: truth, positive: make([]bool, len(scores)), fit: line{b: 0.5}, precision: 1e-13}
 	m.order, m.last = descending(scores)
 	for i, s := range scores {
 		y := 0.0
@@ -36,6 +40,13 @@ func newBinaryMeter(p Predictions, threshold float64) *binaryMeter {
 		m.logit = append(m.logit, logit(clamp(s, 1e-6)))
 	}
 	return m
+}
+
+// coarse prepares for resamples: their calibration starts at that of all rows and ends at six digits.
+func (m *binaryMeter) coarse(weight []float64) {
+	if fit := recalibrate(m.truth, m.logit, weight, m.fit, m.precision); !math.IsNaN(fit.b) {
+		m.fit, m.precision = fit, 1e-6
+	}
 }
 
 // descending sorts positions by falling score and marks the last of each run of equal ones.
@@ -65,13 +76,13 @@ func (m *binaryMeter) measure(weight []float64) map[string]float64 {
 	total := pos + neg
 	auc, precision := rank(m.truth, m.order, m.last, weight, pos, neg)
 	sensitivity, specificity := c.tp/pos, c.tn/neg
-	slope, intercept := recalibrate(m.truth, m.logit, weight)
+	fit := recalibrate(m.truth, m.logit, weight, m.fit, m.precision)
 	return map[string]float64{
 		ROCAUC: auc, PRAUC: precision,
 		Brier: dot(m.square, weight) / total, LogLoss: dot(m.loss, weight) / total,
 		Accuracy: (c.tp + c.tn) / total, BalancedAccuracy: meanDefined(sensitivity, specificity),
 		Sensitivity: sensitivity, Specificity: specificity, F1: 2 * c.tp / (2*c.tp + c.fp + c.fn),
-		CalibrationSlope: slope, CalibrationIntercept: intercept,
+		CalibrationSlope: fit.b, CalibrationIntercept: fit.intercept,
 	}
 }
 

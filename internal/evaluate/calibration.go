@@ -4,10 +4,14 @@ package evaluate
 
 import "math"
 
-// recalibrate fits logit P(y) = a + slope·x and logit P(y) = intercept + x by maximum likelihood (Newton's method, that is
-// iteratively reweighted least squares). Each is NaN where the likelihood has no maximum: one class only, constant x, or
-// x that separates the classes (slope).
-func recalibrate(truth []bool, x, weight []float64) (slope, intercept float64) {
+// line is a calibration fit to start from: the first fit of the same rows, so that those of resamples take fewer steps.
+type line struct{ intercept, a, b float64 }
+
+// recalibrate fits logit P(y) = a + b·x and logit P(y) = intercept + x by maximum likelihood (Newton's method, that is
+// iteratively reweighted least squares), from a start to a relative precision. A value is NaN where the likelihood has no
+// maximum: one class only, constant x, or x that separates the classes (slope).
+func recalibrate(truth []bool, x, weight []float64, from line, precision float64) (fit line) {
+	none := line{math.NaN(), math.NaN(), math.NaN()}
 	var pos, neg rangeOf
 	for i, w := range weight {
 		if w > 0 && truth[i] {
@@ -17,13 +21,14 @@ func recalibrate(truth []bool, x, weight []float64) (slope, intercept float64) {
 		}
 	}
 	if pos.empty() || neg.empty() {
-		return math.NaN(), math.NaN()
+		return none
 	}
-	intercept = newton(truth, x, weight, false)
-	if pos.low >= neg.high || neg.low >= pos.high {
-		return math.NaN(), intercept
+	fit = none
+	fit.intercept, _ = newton(truth, x, weight, from.intercept, 1, false, precision)
+	if pos.low < neg.high && neg.low < pos.high {
+		fit.a, fit.b = newton(truth, x, weight, from.a, from.b, true, precision)
 	}
-	return newton(truth, x, weight, true), intercept
+	return fit
 }
 
 // rangeOf numbers seen.
@@ -44,35 +49,37 @@ func (r *rangeOf) add(v float64) {
 
 func (r *rangeOf) empty() bool { return r.n == 0 }
 
-// newton returns the slope of the two-parameter fit, or the intercept of the fit with slope 1.
-func newton(truth []bool, x, weight []float64, free bool) float64 {
-	a, b := 0.0, 1.0
-	if free {
-		b = 0.5 // a flatter start keeps the first step small when predictions are overconfident
-	}
-	likelihood := logLikelihood(truth, x, weight, a, b)
+// newton maximises the likelihood from (a, b): over both if free, else over a. NaN if it finds no maximum.
+func newton(truth []bool, x, weight []float64, a, b float64, free bool, precision float64) (float64, float64) {
 	for range 100 {
 		da, db := newtonStep(truth, x, weight, a, b, free)
-		size := 1.0
-		for ; size > 1e-10; size /= 2 {
-			next := logLikelihood(truth, x, weight, a+size*da, b+size*db)
-			if next >= likelihood-1e-12*math.Abs(likelihood) {
-				likelihood = next
+		if math.Abs(da)+math.Abs(db) > 0.5 { // far from the maximum a whole step may overshoot
+			size := stepSize(truth, x, weight, a, b, da, db)
+			if size == 0 {
 				break
 			}
+			da, db = size*da, size*db
 		}
-		a, b = a+size*da, b+size*db
-		if math.Abs(da) <= 1e-13*(1+math.Abs(a)) && math.Abs(db) <= 1e-13*(1+math.Abs(b)) {
-			break
+		a, b = a+da, b+db
+		if math.Abs(da) <= precision*(1+math.Abs(a)) && math.Abs(db) <= precision*(1+math.Abs(b)) {
+			return a, b
 		}
 		if math.IsNaN(a) || math.Abs(b) > 1e6 {
-			return math.NaN()
+			break
 		}
 	}
-	if free {
-		return b
+	return math.NaN(), math.NaN()
+}
+
+// stepSize halves a step until the likelihood does not fall.
+func stepSize(truth []bool, x, weight []float64, a, b, da, db float64) float64 {
+	now := logLikelihood(truth, x, weight, a, b)
+	for size := 1.0; size > 1e-10; size /= 2 {
+		if logLikelihood(truth, x, weight, a+size*da, b+size*db) >= now {
+			return size
+		}
 	}
-	return a
+	return 0
 }
 
 // newtonStep solves the normal equations of the weighted least-squares step.

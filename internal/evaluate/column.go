@@ -62,6 +62,44 @@ func (c Column) Pick(rows []int) Column {
 	return c
 }
 
+// codes numbers the distinct values, missing being one of them: code of each row, and how many there are.
+func (c Column) codes() ([]int, int) {
+	if c.IsText() {
+		return enumerate(c.Texts)
+	}
+	numbers, missing := slices.Clone(c.Numbers), false
+	for i, v := range numbers {
+		if math.IsNaN(v) { // NaN is no key of a map
+			numbers[i], missing = 0, true
+		}
+	}
+	codes, n := enumerate(numbers)
+	if !missing {
+		return codes, n
+	}
+	for i, v := range c.Numbers {
+		if math.IsNaN(v) {
+			codes[i] = n
+		}
+	}
+	return codes, n + 1
+}
+
+// enumerate numbers distinct values in order of appearance.
+func enumerate[T comparable](values []T) ([]int, int) {
+	at := map[T]int{}
+	codes := make([]int, len(values))
+	for i, v := range values {
+		code, known := at[v]
+		if !known {
+			code = len(at)
+			at[v] = code
+		}
+		codes[i] = code
+	}
+	return codes, len(at)
+}
+
 // Typical makes three rows up that could be anyone's: quartiles of numbers, the most frequent text.
 func Typical(c Column) Column {
 	out := Column{Feature: c.Feature}

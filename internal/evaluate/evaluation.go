@@ -80,7 +80,7 @@ type Metric struct {
 	// low and high bound the 95 % interval; nil where there is none (one subject, say).
 	Low  *float64 `json:"low,omitempty"`
 	High *float64 `json:"high,omitempty"`
-	// method of the interval: delong, bootstrap-subject, bootstrap-record or none.
+	// method of the interval: delong, bootstrap-subject, bootstrap-record, wilson, newcombe or none (see [MethodDeLong]…).
 	Method string `json:"method"`
 	// n is the number of rows, subjects of distinct subjects behind the number.
 	N        int `json:"n"`

@@ -92,6 +92,9 @@ func resamples(how Resampling, rows int) int {
 // bootstrap measures resamples of whole units. A resample is a weight: how often a row's unit was drawn.
 func bootstrap(p Predictions, threshold float64, how Resampling, unit []int, units int) map[string][]float64 {
 	m, base := newMeter(p, threshold), p.weights()
+	if b, isBinary := m.(*binaryMeter); isBinary {
+		b.coarse(base)
+	}
 	random := rand.New(rand.NewPCG(how.Seed, 0x66617468))
 	drawn, weight := make([]float64, units), make([]float64, p.Len())
 	samples := map[string][]float64{}

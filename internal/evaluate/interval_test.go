@@ -167,6 +167,14 @@ func TestCurves(t *testing.T) {
 	if len(c.ROC) != CurvePoints || c.ROC[0] != (Point{}) || c.ROC[CurvePoints-1].X != 1 || c.ROC[CurvePoints-1].Y != 1 || len(c.PR) != CurvePoints {
 		t.Errorf("ROC of %d points from %+v to %+v", len(c.ROC), c.ROC[0], c.ROC[len(c.ROC)-1])
 	}
+	flat := Predictions{Task: Binary, Classes: p.Classes, Positive: 1, Class: p.Class[:10], Probabilities: make([]float64, 20)}
+	if c := Plot(flat); len(c.Calibration) != 1 || c.Calibration[0].Rows != 10 || len(c.ROC) != 2 {
+		t.Errorf("constant predictions: %+v", c)
+	}
+}
+
+func TestCalibrationBins(t *testing.T) {
+	c := Plot(study(rand.New(rand.NewPCG(6, 6)), 1000, 1))
 	if len(c.Calibration) != calibrationBins {
 		t.Fatalf("%d bins", len(c.Calibration))
 	}
@@ -179,10 +187,6 @@ func TestCurves(t *testing.T) {
 	}
 	if rows != 1000 {
 		t.Errorf("%d rows in bins", rows)
-	}
-	flat := Predictions{Task: Binary, Classes: p.Classes, Positive: 1, Class: p.Class[:10], Probabilities: make([]float64, 20)}
-	if c := Plot(flat); len(c.Calibration) != 1 || c.Calibration[0].Rows != 10 || len(c.ROC) != 2 {
-		t.Errorf("constant predictions: %+v", c)
 	}
 }
 

@@ -158,11 +158,15 @@ func (a Audited) hash(seed maphash.Seed, row int) uint64 {
 func (a Audited) bits() float64 {
 	sum := 0.0
 	for _, c := range a.Features {
-		counts := map[string]int{}
-		for i := range c.Len() {
-			counts[c.Text(i)]++
+		codes, values := c.codes()
+		counts := make([]int, values)
+		for _, code := range codes {
+			counts[code]++
 		}
 		for _, n := range counts {
+			if n == 0 {
+				continue
+			}
 			p := float64(n) / float64(c.Len())
 			sum -= p * math.Log2(p)
 		}

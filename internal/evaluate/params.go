@@ -58,7 +58,7 @@ type SplitParams struct {
 	// seed orders ties of stratified and by-record folds. Folds by subject without stratify do not depend on it.
 	Seed uint64 `json:"seed,omitempty"`
 	// features are the columns to train on, in this order. Empty: all columns in the dataset's order but target,
-	// subject, foldColumn, drop, and those that begin with "_".
+	// subject, foldColumn, drop, those that begin with "_", and those that are times, lists or structures.
 	Features []string `json:"features,omitempty"`
 	// drop are columns that are no features.
 	Drop []string `json:"drop,omitempty"`
@@ -70,7 +70,7 @@ type SplitParams struct {
 // models $FATHOM_INPUTS/fold-<k>/model.onnx and $FATHOM_INPUTS/final/model.onnx. It writes, under $FATHOM_OUTPUT:
 //
 //	evaluation.json          an [Evaluation]
-//	out_of_fold.parquet      row, subject, fold, target, prediction columns ("p_<class>", or "prediction"), predicted class
+//	out_of_fold.parquet      row, fold, subject, target, then "p_<class>" of each class and "predicted", or "prediction"
 //	out_of_fold.csv          the same
 type Params struct {
 	// dataset is the name of the input that holds the rows. Required.

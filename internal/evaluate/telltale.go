@@ -83,28 +83,19 @@ func (a Audited) singleAUC(c Column, class int) float64 {
 // a value. Values of one subject each say nothing: a subject's class is what it is.
 func (a Audited) deterministic(c Column) bool {
 	type use struct {
-		class    int
-		subject  string
-		shared   bool
-		mixed    bool
-		rows     int
-		assigned bool
+		rows, class, subject int
+		shared, mixed        bool
 	}
-	uses := map[string]*use{}
-	for i := range c.Len() {
-		u := uses[c.Text(i)]
-		if u == nil {
-			u = &use{}
-			uses[c.Text(i)] = u
+	subjects, _ := Predictions{Task: a.Task, Class: a.Class, Subject: a.Subject}.units()
+	codes, values := c.codes()
+	uses := make([]use, values)
+	for i, code := range codes {
+		u := &uses[code]
+		if u.rows > 0 {
+			u.shared = u.shared || subjects[i] != u.subject
+			u.mixed = u.mixed || a.Class[i] != u.class
 		}
-		subject := fmt.Sprint(i)
-		if a.Subject != nil {
-			subject = a.Subject[i]
-		}
-		u.shared = u.shared || (u.assigned && subject != u.subject)
-		u.mixed = u.mixed || (u.assigned && a.Class[i] != u.class)
-		u.class, u.subject, u.assigned = a.Class[i], subject, true
-		u.rows++
+		u.rows, u.class, u.subject = u.rows+1, a.Class[i], subjects[i]
 	}
 	rows, classes := 0, map[int]bool{}
 	for _, u := range uses {

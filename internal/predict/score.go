@@ -149,6 +149,11 @@ func put(data any, t Type, at int, c Column, row int) error {
 		return scoreError("column %q has the value %v in row %d, but the model takes %s", c.Name, v, row, t).
 			WithHint("give the input a float type")
 	}
+	putWhole(data, at, v)
+	return nil
+}
+
+func putWhole(data any, at int, v float64) {
 	switch d := data.(type) {
 	case []int64:
 		d[at] = int64(v)
@@ -167,7 +172,6 @@ func put(data any, t Type, at int, c Column, row int) error {
 	case []uint8:
 		d[at] = uint8(v)
 	}
-	return nil
 }
 
 // read takes the answers of the first rows of batch rows out of the outputs.

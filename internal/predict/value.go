@@ -16,6 +16,26 @@ func toValue(t Tensor) (ort.Value, error) {
 	switch d := t.Data.(type) {
 	case []bool:
 		return numeric(t.Shape, d)
+	case []float32:
+		return numeric(t.Shape, d)
+	case []float64:
+		return numeric(t.Shape, d)
+	case []string:
+		return stringTensor(t.Shape, d)
+	case []uint16:
+		switch t.Type {
+		case FP16:
+			return raw16(t.Shape, d, ort.TensorElementDataTypeFloat16)
+		case BF16:
+			return raw16(t.Shape, d, ort.TensorElementDataTypeBFloat16)
+		}
+		return numeric(t.Shape, d)
+	}
+	return wholeNumbers(t)
+}
+
+func wholeNumbers(t Tensor) (ort.Value, error) {
+	switch d := t.Data.(type) {
 	case []uint8:
 		return numeric(t.Shape, d)
 	case []uint32:
@@ -30,35 +50,25 @@ func toValue(t Tensor) (ort.Value, error) {
 		return numeric(t.Shape, d)
 	case []int64:
 		return numeric(t.Shape, d)
-	case []float32:
-		return numeric(t.Shape, d)
-	case []float64:
-		return numeric(t.Shape, d)
-	case []uint16:
-		switch t.Type {
-		case FP16:
-			return raw16(t.Shape, d, ort.TensorElementDataTypeFloat16)
-		case BF16:
-			return raw16(t.Shape, d, ort.TensorElementDataTypeBFloat16)
-		}
-		return numeric(t.Shape, d)
-	case []string:
-		for _, text := range d {
-			if strings.ContainsRune(text, 0) { // the binding would cut the text there
-				return nil, fmt.Errorf("a text holds a NUL byte")
-			}
-		}
-		value, err := ort.NewStringTensor(ort.NewShape(t.Shape...))
-		if err != nil {
-			return nil, err
-		}
-		if err := value.SetContents(d); err != nil {
-			_ = value.Destroy()
-			return nil, err
-		}
-		return value, nil
 	}
 	return nil, fmt.Errorf("data of Go type %T cannot be sent", t.Data)
+}
+
+func stringTensor(shape []int64, texts []string) (ort.Value, error) {
+	for _, text := range texts {
+		if strings.ContainsRune(text, 0) { // the binding would cut the text there
+			return nil, fmt.Errorf("a text holds a NUL byte")
+		}
+	}
+	value, err := ort.NewStringTensor(ort.NewShape(shape...))
+	if err != nil {
+		return nil, err
+	}
+	if err := value.SetContents(texts); err != nil {
+		_ = value.Destroy()
+		return nil, err
+	}
+	return value, nil
 }
 
 func numeric[T ort.TensorData](shape []int64, data []T) (ort.Value, error) {
