@@ -75,24 +75,27 @@ func (g *staged) publish(bucket, key string, a attributes, allowed condition) (a
 	if err := g.store.check(bucket, key, allowed); err != nil {
 		return attributes{}, err
 	}
-	for attempt := 0; ; attempt++ {
-		if err := g.store.mkdirs(path.Dir(p)); err != nil {
-			return attributes{}, err
-		}
-		err := g.store.root.Rename(g.name, p)
-		if errors.Is(err, fs.ErrNotExist) && attempt < 10 {
-			continue // a delete beside us took the empty folder away
-		}
-		if err != nil {
-			return attributes{}, storageFault(err)
-		}
-		break
+	if err := g.store.move(g.name, p); err != nil {
+		return attributes{}, err
 	}
 	if err := g.store.sync(path.Dir(p)); err != nil {
 		return attributes{}, err
 	}
 	g.store.changed(bucket, key)
 	return a, nil
+}
+
+// move renames a file into a folder that it makes. Deletes beside it take empty folders away, so it may need to try again.
+func (s *store) move(from, to string) error {
+	for attempt := 0; ; attempt++ {
+		err := s.mkdirs(path.Dir(to))
+		if err == nil {
+			err = s.root.Rename(from, to)
+		}
+		if err == nil || attempt == 100 || !errors.Is(err, fs.ErrNotExist) {
+			return storageFault(err)
+		}
+	}
 }
 
 // save writes the attributes and waits until body and attributes are on disk.
