@@ -64,8 +64,8 @@ const implementation = "2.25.257434521386487412735193047219852463031"
 func meta(o *Object, p Profile, syntax string) []*dicom.Element {
 	return []*dicom.Element{
 		element(tag.FileMetaInformationVersion, "OB", []byte{0, 1}),
-		element(tag.MediaStorageSOPClassUID, "UI", []string{o.Text(tag.SOPClassUID)}),
-		element(tag.MediaStorageSOPInstanceUID, "UI", []string{p.UID(o.InstanceUID())}),
+		element(tag.MediaStorageSOPClassUID, "UI", []string{p.uid(o.Text(tag.SOPClassUID))}),
+		element(tag.MediaStorageSOPInstanceUID, "UI", []string{p.uid(o.InstanceUID())}),
 		element(tag.TransferSyntaxUID, "UI", []string{syntax}),
 		element(tag.ImplementationClassUID, "UI", []string{implementation}),
 		element(tag.ImplementationVersionName, "SH", []string{"FATHOM"}),
@@ -170,13 +170,17 @@ func (d *deidentifier) replaceUIDs(e *dicom.Element) (*dicom.Element, error) {
 	}
 	values := slices.Clone(dicom.MustGetStrings(e.Value))
 	for i, v := range values {
-		v = strings.Trim(v, " \x00")
-		if v != "" && !isStandardUID(v) {
-			v = d.UID(v)
-		}
-		values[i] = v
+		values[i] = d.uid(strings.Trim(v, " \x00"))
 	}
 	return element(e.Tag, "UI", values), nil
+}
+
+// uid keeps what the standard names, and nothing that only looks like it.
+func (p Profile) uid(v string) string {
+	if v == "" || isStandardUID(v) {
+		return v
+	}
+	return p.UID(v)
 }
 
 func isStandardUID(v string) bool {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
 // emptied is the attribute without a value.
@@ -66,6 +67,9 @@ func kept(e *dicom.Element) (*dicom.Element, error) {
 		return e, nil
 	}
 	vr := e.RawValueRepresentation
+	if info, err := tag.Find(e.Tag); err != nil || !slices.Contains(info.VRs, vr) {
+		return nil, &Refusal{NotCovered, name(e.Tag) + " has the unexpected representation " + vr}
+	}
 	switch vr {
 	case "US", "SS", "UL", "SL", "AT", "FL", "FD", "OB", "OW":
 		return e, nil
