@@ -65,8 +65,8 @@ type boundInput struct {
 }
 
 // Bind matches a model's inputs and outputs with features, in the order of the training file, and a target. A model that names
-// its own features (see [Signature.Features]) takes those. Errors: Invalid, naming the input or output that does not fit and
-// what to export instead.
+// its own features (see [Signature.Features]) takes those; one tensor of as many numbers as there are numeric features takes
+// these, without the texts. Errors: Invalid, naming the input or output that does not fit and what to export instead.
 func (s *Session) Bind(features []Feature, target Target) (*Scorer, error) {
 	scorer := &Scorer{session: s, features: features, target: target}
 	if len(s.signature.Features) > 0 {
@@ -94,6 +94,7 @@ func (b *Scorer) bindInputs() error {
 		in := inputs[0]
 		if at := b.feature(in.Name); at < 0 || (width(in) != 1 && len(in.Shape) != 1) {
 			b.Convention, b.inputs = Matrix, []boundInput{{spec: in, column: -1}}
+			b.numbersOnly(in)
 			return b.checkMatrix(in)
 		}
 	}
@@ -110,6 +111,21 @@ func (b *Scorer) bindInputs() error {
 		b.inputs = append(b.inputs, boundInput{spec: in, column: at})
 	}
 	return nil
+}
+
+// numbersOnly leaves text features out where a model of numbers takes as many values as there are numeric features: it was
+// trained on those alone.
+func (b *Scorer) numbersOnly(in Spec) {
+	var kept []Feature
+	for _, f := range b.features {
+		if !f.Text {
+			kept = append(kept, f)
+		}
+	}
+	free := len(in.Shape) == 2 && width(in) == -1
+	if in.Type.Numeric() && len(kept) > 0 && (free || width(in) == int64(len(kept))) {
+		b.features = kept
+	}
 }
 
 // width is the size of the second axis: 1 for a rank of 1, -1 if free.

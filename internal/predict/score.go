@@ -149,29 +149,41 @@ func put(data any, t Type, at int, c Column, row int) error {
 		return scoreError("column %q has the value %v in row %d, but the model takes %s", c.Name, v, row, t).
 			WithHint("give the input a float type")
 	}
-	putWhole(data, at, v)
+	if putWhole(data, at, v) != v {
+		return scoreError("column %q has the value %v in row %d, which does not fit %s", c.Name, v, row, t)
+	}
 	return nil
 }
 
-func putWhole(data any, at int, v float64) {
+// putWhole writes a whole number and returns what is there now.
+func putWhole(data any, at int, v float64) float64 {
 	switch d := data.(type) {
 	case []int64:
 		d[at] = int64(v)
+		return float64(d[at])
 	case []int32:
 		d[at] = int32(v)
+		return float64(d[at])
 	case []int16:
 		d[at] = int16(v)
+		return float64(d[at])
 	case []int8:
 		d[at] = int8(v)
+		return float64(d[at])
 	case []uint64:
 		d[at] = uint64(v)
+		return float64(d[at])
 	case []uint32:
 		d[at] = uint32(v)
+		return float64(d[at])
 	case []uint16:
 		d[at] = uint16(v)
+		return float64(d[at])
 	case []uint8:
 		d[at] = uint8(v)
+		return float64(d[at])
 	}
+	return math.NaN()
 }
 
 // read takes the answers of the first rows of batch rows out of the outputs.

@@ -30,31 +30,35 @@ func sigmoid(v float64) float64 { return 1 / (1 + math.Exp(-v)) }
 
 func TestConventions(t *testing.T) {
 	cases := []struct {
-		model      string
-		features   []Feature
-		target     Target
-		columns    []Column
-		convention string
-		want       func(row int) float64 // probability of the last class, or value
+		name, model string
+		features    []Feature
+		target      Target
+		columns     []Column
+		convention  string
+		want        func(row int) float64 // probability of the last class, or value
 	}{
-		{"softmax", numbers("age", "weight"), yesNo, fourRow, Matrix, func(i int) float64 {
+		{"softmax", "softmax", numbers("age", "weight"), yesNo, fourRow, Matrix, func(i int) float64 {
 			return sigmoid(2*fourRow[1].Numbers[i] + fourRow[0].Numbers[i] - 0.2)
 		}},
-		{"named", numbers("age", "height", "weight"), yesNo, append([]Column{{Name: "height", Numbers: make([]float64, 4)}}, fourRow...), Matrix,
+		{"named", "named", numbers("age", "height", "weight"), yesNo, append([]Column{{Name: "height", Numbers: make([]float64, 4)}}, fourRow...), Matrix,
 			func(i int) float64 { return sigmoid(2*fourRow[0].Numbers[i] + fourRow[1].Numbers[i] - 0.2) }},
-		{"fixed", numbers("age", "weight"), yesNo, []Column{{Name: "age", Numbers: []float64{1, 2, 3}}, {Name: "weight", Numbers: []float64{0, 0, 0}}},
+		{"fixed", "fixed", numbers("age", "weight"), yesNo, []Column{{Name: "age", Numbers: []float64{1, 2, 3}}, {Name: "weight", Numbers: []float64{0, 0, 0}}},
 			Matrix, func(i int) float64 { return sigmoid(2*float64(i+1) - 0.2) }},
-		{"sigmoid", numbers("age", "weight"), yesNo, fourRow, Matrix, func(i int) float64 {
+		{"logistic without the texts", "softmax", append([]Feature{{Name: "sex", Text: true}}, numbers("age", "weight")...), yesNo,
+			append([]Column{{Name: "sex", Texts: []string{"f", "f", "m", "m"}}}, fourRow...), Matrix, func(i int) float64 {
+				return sigmoid(2*fourRow[1].Numbers[i] + fourRow[0].Numbers[i] - 0.2)
+			}},
+		{"sigmoid", "sigmoid", numbers("age", "weight"), yesNo, fourRow, Matrix, func(i int) float64 {
 			return sigmoid(2*fourRow[1].Numbers[i] + fourRow[0].Numbers[i])
 		}},
-		{"regression", numbers("age", "weight"), Target{}, fourRow, Matrix, func(i int) float64 {
+		{"regression", "regression", numbers("age", "weight"), Target{}, fourRow, Matrix, func(i int) float64 {
 			return 2*fourRow[1].Numbers[i] + fourRow[0].Numbers[i]
 		}},
-		{"columns", ageAnd, yesNo, []Column{{Name: "sex", Texts: []string{"f", "m"}}, {Name: "age", Numbers: []float64{1, 2}}}, Columns,
+		{"columns", "columns", ageAnd, yesNo, []Column{{Name: "sex", Texts: []string{"f", "m"}}, {Name: "age", Numbers: []float64{1, 2}}}, Columns,
 			func(i int) float64 { return sigmoid(2) }},
 	}
 	for _, c := range cases {
-		t.Run(c.model, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			scorer, err := own(t, c.model).Bind(c.features, c.target)
 			if err != nil {
 				t.Fatal(err)
