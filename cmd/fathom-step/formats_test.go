@@ -227,3 +227,38 @@ func TestIngestFHIRResources(t *testing.T) {
 		t.Errorf("%d %+v", code, end)
 	}
 }
+
+// TestConsentsOfTheMedicalInformaticsInitiative judges real-world broad consents: base deny, nested permits by code.
+func TestConsentsOfTheMedicalInformaticsInitiative(t *testing.T) {
+	b := newBench(t)
+	files := map[string]string{}
+	for i := 1; i <= 10; i++ {
+		name := fmt.Sprintf("Consent-mii-exa-test-data-patient-%d-consent-1.json", i)
+		files[name] = sample(t, "fhir/mii/"+name)
+	}
+	report := b.ingest(privacy.IngestParams{Format: "fhir", Files: b.sources(files)})
+	if report.RowsOut < 40 {
+		t.Errorf("report %+v", report)
+	}
+	table, err := os.ReadFile(filepath.Join(b.output, "data.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	lines.WriteString("pid,x\n")
+	for i := 1; i <= 11; i++ {
+		fmt.Fprintf(&lines, "mii-exa-test-data-patient-%d,%d\n", i, i)
+	}
+	for purpose, want := range map[string]int64{
+		"research": 9, // patient 8's period is over, patient 11 was never asked
+		"2.16.840.1.113883.3.1937.777.24.5.3.8": 9, "marketing": 0,
+	} {
+		next := newBench(t)
+		next.file("inputs/consents/data.parquet", string(table))
+		report := next.ingest(privacy.IngestParams{Format: "csv", Files: next.sources(map[string]string{"x.csv": lines.String()}),
+			Privacy: &privacy.Policy{Subject: "pid", Pseudonymise: []string{"pid"}, Consent: &privacy.ConsentRule{Dataset: "consents", Purpose: purpose}}})
+		if report.RowsOut != want {
+			t.Errorf("%s: %d of 11 are in (%+v), want %d", purpose, report.RowsOut, report.Excluded, want)
+		}
+	}
+}
