@@ -3,10 +3,12 @@
 package tracking
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,10 +34,8 @@ func (w *Workspace) LogBatch(ctx context.Context, id string, b Batch) error {
 	if err != nil {
 		return err
 	}
-	for i := range b.Metrics {
-		if err := b.Metrics[i].check(len(b.Metrics) > 1, i); err != nil {
-			return err
-		}
+	if err := checkMetrics(b.Metrics); err != nil {
+		return err
 	}
 	return w.write(ctx, "tracking.LogBatch", func(t *tx) error {
 		run, err := w.activeRun(t, id)
@@ -107,6 +107,21 @@ func checkParams(params []Tag) ([]Tag, error) {
 	return out, nil
 }
 
+// checkMetrics checks each point, and each name once.
+func checkMetrics(points []Metric) error {
+	known := make(map[string]bool, 16)
+	for i := range points {
+		if known[points[i].Key] && points[i].Time >= 0 {
+			continue
+		}
+		if err := points[i].check(len(points) > 1, i); err != nil {
+			return err
+		}
+		known[points[i].Key] = true
+	}
+	return nil
+}
+
 func (w *Workspace) addParams(t *tx, run runRow, params []Tag) error {
 	for _, p := range params {
 		key, err := t.name(w.id, p.Key)
@@ -157,17 +172,18 @@ func (w *Workspace) setRunTags(t *tx, run runRow, tags []Tag) error {
 	return nil
 }
 
-// addMetrics appends points and moves the latest point of each metric forward.
+// addMetrics appends points and moves the latest point of each metric forward. Points go in sorted by metric: each
+// metric's history is a range of its own on disk.
 func (w *Workspace) addMetrics(t *tx, run runRow, points []Metric) error {
 	latest := make(map[int64]Metric)
 	order := make([]int64, 0, 8)
-	args := make([]any, 0, 5*len(points))
-	for _, p := range points {
+	rows := make([]pointRow, len(points))
+	for i, p := range points {
 		key, err := t.name(w.id, p.Key)
 		if err != nil {
 			return err
 		}
-		args = append(args, run.row, key, p.Time, p.Step, storedValue(p.Value))
+		rows[i] = pointRow{key, &points[i]}
 		best, known := latest[key]
 		if !known {
 			order = append(order, key)
@@ -176,7 +192,10 @@ func (w *Workspace) addMetrics(t *tx, run runRow, points []Metric) error {
 			latest[key] = p
 		}
 	}
-	if err := insertPoints(t, args); err != nil {
+	if len(order) > 1 {
+		slices.SortStableFunc(rows, func(a, b pointRow) int { return cmp.Compare(a.key, b.key) })
+	}
+	if err := insertPoints(t, run.row, rows); err != nil {
 		return err
 	}
 	for _, key := range order {
@@ -187,11 +206,20 @@ func (w *Workspace) addMetrics(t *tx, run runRow, points []Metric) error {
 	return w.addModelMetrics(t, run, points)
 }
 
-// insertPoints inserts five arguments a point, many points a statement.
-func insertPoints(t *tx, args []any) error {
+// pointRow is a point with its interned key.
+type pointRow struct {
+	key   int64
+	point *Metric
+}
+
+// insertPoints inserts many points a statement; those that are there already change nothing.
+func insertPoints(t *tx, run int64, rows []pointRow) error {
+	args := make([]any, 0, 5*len(rows))
+	for _, row := range rows {
+		args = append(args, run, row.key, row.point.Time, row.point.Step, storedValue(row.point.Value))
+	}
 	for _, size := range []int{200, 20, 1} {
-		query := "INSERT OR IGNORE INTO metrics (run, key, time, step, value) VALUES (?, ?, ?, ?, ?)" +
-			strings.Repeat(", (?, ?, ?, ?, ?)", size-1)
+		query := pointInsertion(size)
 		for len(args) >= 5*size {
 			if _, err := t.exec(query, args[:5*size]...); err != nil {
 				return err
@@ -200,6 +228,10 @@ func insertPoints(t *tx, args []any) error {
 		}
 	}
 	return nil
+}
+
+func pointInsertion(size int) string {
+	return "INSERT OR IGNORE INTO metrics (run, key, time, step, value) VALUES (?, ?, ?, ?, ?)" + strings.Repeat(", (?, ?, ?, ?, ?)", size-1)
 }
 
 func (w *Workspace) moveLatest(t *tx, run runRow, key int64, p Metric) error {

@@ -104,13 +104,17 @@ type runSearch struct {
 	experiments []int64
 }
 
-// hit is a row that matched: its place in the order while scanning, the run itself once it is on the page.
-type hit struct {
+// spot is where a row that matched lies, with the first value of the order.
+type spot struct {
 	first sortKey
 	frame *frame
 	index int32
-	run   runRow
-	keys  []sortKey
+}
+
+// hit is a row of the page, with its values of the order.
+type hit struct {
+	run  runRow
+	keys []sortKey
 }
 
 // prepare resolves experiments and keys to rows of this workspace; what it does not have is left out.
@@ -158,7 +162,7 @@ func (w *Workspace) prepare(r reader, s *runSearch, experiments []string) error 
 
 // scan finds the first rows of the order that match, over all experiments.
 func (w *Workspace) scan(r reader, s *runSearch) ([]hit, error) {
-	best := &top[hit]{limit: s.limit, less: func(a, b hit) bool { return s.compare(a, b) < 0 }}
+	best := &top[spot]{limit: s.limit, less: func(a, b spot) bool { return s.compare(a, b) < 0 }}
 	var locked []*frame
 	defer func() {
 		for _, f := range locked {
@@ -175,11 +179,12 @@ func (w *Workspace) scan(r reader, s *runSearch) ([]hit, error) {
 			return nil, err
 		}
 	}
-	hits := best.sorted()
-	for i := range hits {
-		hits[i].run = hits[i].frame.runs[hits[i].index]
+	spots := best.sorted()
+	hits := make([]hit, len(spots))
+	for i, spot := range spots {
+		hits[i].run = spot.frame.runs[spot.index]
 		for n := range s.terms {
-			hits[i].keys = append(hits[i].keys, s.key(hits[i].frame, hits[i].index, n))
+			hits[i].keys = append(hits[i].keys, s.key(spot.frame, spot.index, n))
 		}
 	}
 	return hits, nil
@@ -204,7 +209,7 @@ func (w *Workspace) frame(r reader, experiment int64, columns []column) (*frame,
 	}
 }
 
-func (s *runSearch) scanFrame(r reader, f *frame, best *top[hit]) error {
+func (s *runSearch) scanFrame(r reader, f *frame, best *top[spot]) error {
 	tests := make([]func(int32) bool, len(s.clauses))
 	for n := range s.clauses {
 		test, err := s.test(r, f, n)
@@ -214,7 +219,7 @@ func (s *runSearch) scanFrame(r reader, f *frame, best *top[hit]) error {
 		tests[n] = test
 	}
 rows:
-	for i := range int32(len(f.runs)) {
+	for i := int32(len(f.runs)) - 1; i >= 0; i-- { // the newest first: what most orders want
 		if !s.view.shows(f.runs[i].Deleted) {
 			continue
 		}
@@ -226,7 +231,7 @@ rows:
 		if s.after != nil && s.compareAfter(f, i) <= 0 {
 			continue
 		}
-		best.offer(hit{first: s.key(f, i, 0), frame: f, index: i})
+		best.offer(spot{first: s.key(f, i, 0), frame: f, index: i})
 	}
 	return nil
 }
@@ -271,7 +276,7 @@ func (s *runSearch) key(f *frame, i int32, n int) sortKey {
 	return textKey(f.runs[i].text(t.key), true)
 }
 
-func (s *runSearch) compare(a, b hit) int {
+func (s *runSearch) compare(a, b spot) int {
 	order := s.terms[0].compare(a.first, b.first)
 	for n := 1; order == 0 && n < len(s.terms); n++ {
 		order = s.terms[n].compare(s.key(a.frame, a.index, n), s.key(b.frame, b.index, n))
