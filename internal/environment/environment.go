@@ -278,3 +278,12 @@ func findPython(wanted string) (interpreter, error) {
 }
 
 func platform() string { return runtime.GOOS + "-" + runtime.GOARCH }
+
+// Interpreter is the path of the Python that environments are made with; "" when there is none.
+func (b *Builder) Interpreter() string {
+	found, err := b.interpreter()
+	if err != nil {
+		return ""
+	}
+	return found.Path
+}

@@ -125,7 +125,9 @@ func (s *Station) observeData(ctx context.Context, m *v1alpha1.Model, w *work) e
 		return nil
 	}
 	version, err := s.Lake.Version(ctx, ref.Name{Workspace: m.Namespace, Name: name}, int(d.Status.Version))
-	if err != nil {
+	if fault.Is(err, fault.NotFound) {
+		return nil // a plan over a version that is not made yet: its columns are not known
+	} else if err != nil {
 		return err
 	}
 	return checkColumns(m, version.Columns)
