@@ -85,7 +85,7 @@ func divisible(p *evaluate.SplitParams, rows *table.Table) (evaluate.Divisible, 
 		}
 	}
 	if p.FoldColumn != "" {
-		if supplied, err = column(rows, p.FoldColumn, "spec.evaluate.foldColumn"); err != nil {
+		if supplied, err = column(rows, p.FoldColumn, "spec.evaluate.column"); err != nil {
 			return in, nil, err
 		}
 	}
@@ -166,7 +166,7 @@ func dropped(rows *table.Table, name string) (string, error) {
 		return name, nil
 	}
 	_, err := rows.Column(name)
-	return "", blamed("ColumnUnknown", "spec.data.drop", &fault.Error{Kind: fault.Invalid, Op: "spec.data.drop", Err: err})
+	return "", blamed("ColumnUnknown", "spec.data.ignore", &fault.Error{Kind: fault.Invalid, Op: "spec.data.ignore", Err: err})
 }
 
 func usable(kind string) bool { return kind != table.Time && kind != table.Other }

@@ -89,7 +89,7 @@ func TestAudit(t *testing.T) {
 		}, LeakDuplicate, Warn, 300, []string{"by chance"}},
 		{"the target as a number", func(a *Audited) {
 			a.Features[1] = number("score", 300, func(i int) float64 { return float64(a.Class[i])*10 + random.Float64() })
-		}, LeakTarget, Block, 1, []string{`"score"`, "AUC of 1", "data.drop"}},
+		}, LeakTarget, Block, 1, []string{`"score"`, "AUC of 1", "data.ignore"}},
 		{"the target upside down, some wrong", func(a *Audited) {
 			a.Features[1] = number("score", 300, func(i int) float64 {
 				if i == 3 {

@@ -218,7 +218,7 @@ func countFolds(a Assignment, rows Predictions) ([]SplitFold, error) {
 			left := all[class] - folds[f].TestClasses[class]
 			if left == 0 {
 				return nil, fault.New(fault.Invalid, "evaluate.split", "fold %s holds out all %d rows of class %q, so nothing is left to learn it from",
-					a.Names[f], all[class], class).WithHint("use fewer folds, evaluate.stratify, or more data of that class")
+					a.Names[f], all[class], class).WithHint("use fewer folds, or more data of that class")
 			}
 			folds[f].TrainClasses[class] = left
 		}
@@ -260,7 +260,7 @@ func splitWarnings(p SplitParams, in Divisible, s Split) []Warning {
 	for _, c := range in.Features {
 		if c.IsText() && c.Len() > 10 && unique(c.Texts) {
 			out = append(out, Warning{Code: "IdentifierFeature", Message: fmt.Sprintf("feature %q is different in every row, like an "+
-				"identifier; drop it unless it is free text", c.Name)})
+				"identifier; name it in data.ignore unless it is free text", c.Name)})
 		}
 	}
 	return out

@@ -23,7 +23,7 @@ func (a Audited) telltales() []Finding {
 		if how == "" {
 			continue
 		}
-		message := fmt.Sprintf("feature %q gives the target away: %s. Remove it (data.drop) unless it is known before the outcome.", c.Name, how)
+		message := fmt.Sprintf("feature %q gives the target away: %s. Remove it (data.ignore) unless it is known before the outcome.", c.Name, how)
 		if severity == Warn {
 			message = fmt.Sprintf("feature %q separates the target: %s. With so few subjects that may be chance.", c.Name, how)
 		}

@@ -147,7 +147,7 @@ func (b *Scorer) checkMatrix(in Spec) error {
 	switch {
 	case in.Type != Bytes && texts > 0:
 		return bindError("the model takes one tensor of numbers, but feature %q holds texts", b.firstText()).
-			WithHint("export one input a column (skl2onnx: an entry of initial_types for each), or drop the column in the Model's data")
+			WithHint("export one input a column (skl2onnx: an entry of initial_types for each), or name the column in data.ignore")
 	case in.Type == Bytes && texts < all, in.Type == Bool:
 		return bindError("input %s cannot take the features, which are numbers", in)
 	case in.anyRank:
