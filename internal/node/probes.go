@@ -99,9 +99,12 @@ func (p *prober) watch(ctx context.Context, kind probeKind, probe *v1.Probe) {
 	})
 }
 
-// firstEager is how soon after the start a container is asked again whether it is ready; the delay doubles up to the
-// probe's period. These early failures do not count.
-const firstEager = 25 * time.Millisecond
+// firstEager is how soon after the start a container is asked again whether it is ready; the delay doubles up to
+// slowestEager. These early failures do not count.
+const (
+	firstEager   = 25 * time.Millisecond
+	slowestEager = 200 * time.Millisecond
+)
 
 // loop runs a probe every period, after its initial delay, until next returns false. An eager probe without initial
 // delay is also tried between the periods until it first succeeds: a container is then ready when it is, not when
@@ -131,7 +134,7 @@ func (p *prober) loop(ctx context.Context, probe *v1.Probe, eager bool, next fun
 		}
 		delay = time.Until(due)
 		if eager {
-			delay, wait = min(wait, delay), 2*wait
+			delay, wait = min(wait, delay), min(2*wait, slowestEager)
 		}
 	}
 }
