@@ -5,18 +5,23 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"gopkg.in/natefinch/lumberjack.v2"
 
+	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/kube"
 )
 
 // newUp is `fathom-server up`: the whole platform in one process, until it is interrupted.
 func newUp() *cobra.Command {
-	var opts kube.Options
+	var s settings
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run Fathom in this process until it is interrupted",
@@ -24,22 +29,66 @@ func newUp() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer cancel()
-			return runControlPlane(ctx, cmd, opts)
+			return up(ctx, cmd, s)
 		},
 	}
-	controlPlaneFlags(cmd.Flags(), &opts)
+	flags := cmd.Flags()
+	flags.StringVar(&s.state, "state", "", "directory that keeps all state")
+	flags.IntVar(&s.kube.Port, "api-port", 0, "port of the Kubernetes API on 127.0.0.1; 0 picks a free one and keeps it")
+	flags.IntVar(&s.doorPort, "door-port", 0, "port of the doors and pages on 127.0.0.1; 0 picks a free one and keeps it")
+	flags.IntVar(&s.s3Port, "s3-port", 0, "port of the S3 door on 127.0.0.1; 0 picks a free one and keeps it")
+	flags.StringVar(&s.isolation, "isolation", "auto", "how pods are kept apart: sandbox, process, or auto for the best that is permitted")
+	flags.StringVar(&s.kube.NodeName, "node-name", "local", "name of the local node")
 	return cmd
 }
 
-// runControlPlane starts the control plane, says where it is, and stops it when ctx ends or a component dies.
+func up(ctx context.Context, cmd *cobra.Command, s settings) error {
+	begin := time.Now()
+	var err error
+	if s.state == "" {
+		return fault.New(fault.Invalid, "up", "--state is missing")
+	}
+	if s.state, err = filepath.Abs(s.state); err != nil {
+		return fault.Wrap(fault.Invalid, "state", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fault.Wrap(fault.Internal, "up", err)
+	}
+	s.binDir = filepath.Dir(self)
+	s.logger = slog.New(slog.NewTextHandler(&lumberjack.Logger{
+		Filename: filepath.Join(s.state, "logs", "fathom.log"), MaxSize: 32, MaxBackups: 3,
+	}, nil))
+	out := cmd.OutOrStdout()
+	s.progress = func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	starting, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	p, err := startPlatform(starting, s)
+	if err != nil {
+		return err
+	}
+	s.progress("doors at %s, objects at https://%s", p.doors.url(), p.doors.s3.Addr())
+	s.progress("kubeconfig %s", p.control.KubeconfigPath())
+	s.progress("Fathom is ready after %.1fs; Ctrl-C ends it, the next start resumes", time.Since(begin).Seconds())
+	select {
+	case <-ctx.Done():
+		s.progress("stopping")
+	case err = <-p.control.Failed():
+	}
+	stopping, stopped := context.WithTimeout(context.Background(), stopPatience)
+	defer stopped()
+	if stopErr := p.stop(stopping); err == nil {
+		err = stopErr
+	}
+	return err
+}
+
+// runControlPlane starts the control plane alone, says where it is, and stops it when ctx ends or a component dies.
 func runControlPlane(ctx context.Context, cmd *cobra.Command, opts kube.Options) error {
 	begin := time.Now()
 	starting, started := context.WithTimeout(ctx, 2*time.Minute)
 	defer started()
 	cp, err := kube.Start(starting, opts)
-	if err != nil && ctx.Err() != nil {
-		return nil // interrupted while starting
-	}
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ import (
 	"fathom.dev/fathom/internal/operator/dataset"
 	"fathom.dev/fathom/internal/operator/endpoint"
 	"fathom.dev/fathom/internal/operator/model"
+	"fathom.dev/fathom/internal/operator/run"
 	"fathom.dev/fathom/internal/operator/workspace"
 )
 
@@ -52,6 +53,7 @@ type Options struct {
 	Dataset   dataset.Options
 	Model     model.Options
 	Endpoint  endpoint.Options
+	Run       run.Options
 }
 
 // Scheme knows Fathom's kinds and the built-in ones that stations write.
@@ -73,12 +75,14 @@ type station interface{ SetupWithManager(ctrl.Manager) error }
 
 // stations is the list of everything that reconciles.
 func stations(c client.Client, o Options) []station {
-	o.Workspace.Client, o.Dataset.Client, o.Model.Client, o.Endpoint.Client = c, c, c, c
+	o.Workspace.Client, o.Dataset.Client, o.Model.Client = c, c, c
+	o.Endpoint.Client, o.Run.Client = c, c
 	return []station{
 		workspace.New(o.Workspace),
 		dataset.New(o.Dataset),
 		model.New(o.Model),
 		endpoint.New(o.Endpoint),
+		run.New(o.Run),
 	}
 }
 
