@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"flag"
@@ -223,6 +224,13 @@ func TestParkinsonsWithStoredModels(t *testing.T) {
 		s.file(filepath.Join("inputs", whose, "model.onnx"), string(b))
 	}
 	checkParkinsonsLR(t, s, s.evaluate(evaluate.Params{Slices: []string{"fold"}}))
+	for _, name := range []string{"evaluation.json", "out_of_fold.parquet", "out_of_fold.csv"} {
+		once, _ := os.ReadFile(filepath.Join(s.output, name))
+		s.evaluate(evaluate.Params{Slices: []string{"fold"}})
+		if again, err := os.ReadFile(filepath.Join(s.output, name)); err != nil || !bytes.Equal(once, again) {
+			t.Errorf("%s differs the second time (%v)", name, err)
+		}
+	}
 }
 
 func TestParkinsonsLogisticRegression(t *testing.T) {
