@@ -250,7 +250,7 @@ func TestConsentsOfTheMedicalInformaticsInitiative(t *testing.T) {
 		fmt.Fprintf(&lines, "mii-exa-test-data-patient-%d,%d\n", i, i)
 	}
 	for purpose, want := range map[string]int64{
-		"research": 9, // patient 8's period is over, patient 11 was never asked
+		"research":                              9, // patient 8's period is over, patient 11 was never asked
 		"2.16.840.1.113883.3.1937.777.24.5.3.8": 9, "marketing": 0,
 	} {
 		next := newBench(t)

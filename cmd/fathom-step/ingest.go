@@ -141,10 +141,11 @@ func (in *ingestion) columns(ctx context.Context, table string) ([]query.Column,
 	return slices.DeleteFunc(cols, func(c query.Column) bool { return c.Name == duck.FileColumn || c.Name == duck.RowColumn }), err
 }
 
-// checkNames reports the first name in the declaration that is no column, with the nearest one that is.
-func (in *ingestion) checkNames(columns []query.Column) error {
-	have := columnNames(columns)
-	type mention struct{ field, name string }
+// mention is a column's name in the declaration.
+type mention struct{ field, name string }
+
+// mentions lists every column that the declaration names.
+func (in *ingestion) mentions() []mention {
 	var all []mention
 	if in.policy.Subject != "" {
 		all = append(all, mention{"spec.privacy.subject", in.policy.Subject})
@@ -163,19 +164,24 @@ func (in *ingestion) checkNames(columns []query.Column) error {
 			all = append(all, mention{"spec.checks", c.Column})
 		}
 	}
-	for _, m := range all {
-		if !slices.Contains(have, m.name) {
+	return all
+}
+
+// checkNames reports the first name in the declaration that is no column, with the nearest one that is, or that is used
+// in ways that exclude each other.
+func (in *ingestion) checkNames(columns []query.Column) error {
+	have := columnNames(columns)
+	for _, m := range in.mentions() {
+		dropped := slices.Contains(in.policy.Drop, m.name)
+		switch {
+		case !slices.Contains(have, m.name):
 			err := fault.New(fault.Invalid, "", "there is no column %q", m.name).WithHint("did you mean %q? columns: %s", privacy.Nearest(m.name, have), strings.Join(have, ", "))
 			return blamed("UnknownColumn", m.field, err)
+		case dropped && m.field == "spec.checks":
+			return blamed("UnknownColumn", m.field, fault.New(fault.Invalid, "", "the column %q is checked, but spec.privacy.drop removes it", m.name))
+		case dropped && m.field == "spec.privacy.pseudonymise":
+			return blamed("Contradiction", m.field, fault.New(fault.Invalid, "", "the column %q is both dropped and pseudonymised", m.name))
 		}
-	}
-	for _, c := range in.p.Checks {
-		if slices.Contains(in.policy.Drop, c.Column) {
-			return blamed("UnknownColumn", "spec.checks", fault.New(fault.Invalid, "", "the column %q is checked, but spec.privacy.drop removes it", c.Column))
-		}
-	}
-	if in.policy.Subject != "" && slices.Contains(in.policy.Drop, in.policy.Subject) && slices.Contains(in.policy.Pseudonymise, in.policy.Subject) {
-		return blamed("Contradiction", "spec.privacy", fault.New(fault.Invalid, "", "the column %q is both dropped and pseudonymised", in.policy.Subject))
 	}
 	return nil
 }

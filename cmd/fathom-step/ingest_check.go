@@ -84,7 +84,7 @@ func (in *ingestion) expect(ctx context.Context, c privacy.Check) (privacy.Check
 	}
 	if !holds {
 		r.Message = "it does not hold"
-		if measured != "" {
+		if measured != "" && !in.report.Identified {
 			r.Message = "found " + measured
 		}
 	}

@@ -133,6 +133,8 @@ func TestIngestMistakes(t *testing.T) {
 			change: func(_ *bench, p *privacy.IngestParams) {
 				p.Checks = []privacy.Check{{Column: "name", NotNull: true}}
 			}},
+		{name: "dropped and replaced", reason: "Contradiction", want: "both dropped and pseudonymised",
+			change: func(_ *bench, p *privacy.IngestParams) { p.Privacy.Drop = []string{"patient_id"} }},
 		{name: "failed checks", reason: "CheckFailed", want: "3 of 3 checks failed: count(*) >= 30 of distinct patient_id: found 2; jitter is between 0 and 0.015: 2 rows break it (voice/a.csv row 2, 6); status is one of [2]: 3 rows break it",
 			change: func(_ *bench, p *privacy.IngestParams) {
 				p.Checks = []privacy.Check{{Expect: "count(*) >= 30", Of: "distinct patient_id"}, {Column: "jitter", Between: []any{0, 0.015}}, {Column: "status", In: []any{"2"}}}

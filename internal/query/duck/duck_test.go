@@ -130,6 +130,35 @@ func TestTransformIsRepeatable(t *testing.T) {
 	}
 }
 
+func TestTransformKeepsTheAuthorsOrder(t *testing.T) {
+	inputs := sample(t, "select i from range(300000) r(i)")
+	out := t.TempDir()
+	report, err := Transform(context.Background(), query.TransformParams{SQL: "select i from voice order by (i * 7919) % 300007 desc",
+		Tables: []query.Table{{Name: "voice", Files: []string{"voice/*.parquet"}}}}, inputs, out)
+	if err != nil || !report.Ordered {
+		t.Fatal(report, err)
+	}
+	e := open(t, out)
+	var wrong int64
+	err = e.One(context.Background(), `SELECT count(*) FROM (SELECT (i * 7919) % 300007 AS k, lag((i * 7919) % 300007) OVER (ORDER BY file_row_number) AS before
+		FROM read_parquet(`+Text(filepath.Join(out, "data.parquet"))+`, file_row_number = true)) WHERE k > before`, &wrong)
+	if err != nil || wrong != 0 {
+		t.Errorf("%d rows out of order, %v", wrong, err)
+	}
+}
+
+// TestInputsMayBeLinks: staged inputs are links to where datasets are kept.
+func TestInputsMayBeLinks(t *testing.T) {
+	kept := sample(t, "select 1 as a")
+	inputs := t.TempDir()
+	if err := os.Symlink(filepath.Join(kept, "voice"), filepath.Join(inputs, "voice")); err != nil {
+		t.Fatal(err)
+	}
+	if report, _, err := transform(t, inputs, "select * from voice"); err != nil || report.RowsOut != 1 {
+		t.Errorf("%+v %v", report, err)
+	}
+}
+
 func TestTransformSpills(t *testing.T) {
 	inputs := sample(t, "select i, md5(i::varchar) as h from range(1500000) r(i)")
 	out := t.TempDir()

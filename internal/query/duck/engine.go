@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -72,7 +73,7 @@ func (e *Engine) configure(ctx context.Context, opt Options) error {
 	}
 	temp = filepath.Join(temp, fmt.Sprintf("fathom-spill-%d", os.Getpid()))
 	statements = append(statements, "SET temp_directory = "+Text(temp))
-	if dirs := quoteAll(opt.Folders); len(dirs) > 0 {
+	if dirs := quoteAll(realFolders(opt.Folders)); len(dirs) > 0 {
 		statements = append(statements, "SET allowed_directories = ["+strings.Join(dirs, ", ")+"]")
 	}
 	statements = append(statements, "SET enable_external_access = false")
@@ -82,6 +83,33 @@ func (e *Engine) configure(ctx context.Context, opt Options) error {
 		}
 	}
 	return nil
+}
+
+// realFolders are the folders and what they and their direct entries link to: inputs are often staged as links, and the
+// engine looks at where a link leads.
+func realFolders(folders []string) []string {
+	list := slices.Clone(folders)
+	for _, folder := range folders {
+		entries, _ := os.ReadDir(folder) // a missing folder gives access to nothing
+		paths := []string{folder}
+		for _, entry := range entries {
+			if entry.Type()&os.ModeSymlink != 0 {
+				paths = append(paths, filepath.Join(folder, entry.Name()))
+			}
+		}
+		for _, path := range paths {
+			real, err := filepath.EvalSymlinks(path)
+			if err != nil {
+				continue
+			}
+			if info, err := os.Stat(real); err == nil && !info.IsDir() {
+				real = filepath.Dir(real)
+			}
+			list = append(list, real)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Lock freezes the settings. Call it before running a statement that a person wrote.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"fathom.dev/fathom/internal/fault"
@@ -67,7 +68,7 @@ func literal(v any, typ string) string {
 var comparison = regexp.MustCompile(`^(.*?)\s*(>=|<=|<>|!=|==|=|<|>)\s*([^<>=!]*)$`)
 
 // Expect evaluates a condition on aggregates over a table, or over a select list of it such as "distinct patient_id".
-// measured is the left side's value when the condition is a comparison. A mistake in either text is Invalid and wraps a
+// measured is the left side's value when the condition compares a number; other values are not told. A mistake in either text is Invalid and wraps a
 // *query.Problem. The caller has locked the engine.
 func (e *Engine) Expect(ctx context.Context, table, expect, of string) (holds bool, measured string, err error) {
 	relation := Ident(table)
@@ -80,9 +81,16 @@ func (e *Engine) Expect(ctx context.Context, table, expect, of string) (holds bo
 	}
 	if m := comparison.FindStringSubmatch(expect); m != nil {
 		// Only for the message: what does not evaluate alone is left out.
-		_ = e.fragment(ctx, "("+m[1]+")::VARCHAR", relation, table, &measured)
+		if e.fragment(ctx, "("+m[1]+")::VARCHAR", relation, table, &measured) != nil || !isNumber(measured) {
+			measured = ""
+		}
 	}
 	return answer != nil && *answer, measured, nil
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
 }
 
 // fragment evaluates one expression that a person wrote; it must be a single SELECT that reads only the table.
