@@ -28,6 +28,8 @@ var commands = []command{
 	{"sql", "a person's question over datasets, answered on standard output", ask},
 	{"split", "a dataset's rows are dealt into folds of whole subjects, for blind training", divide},
 	{"evaluate", "models are scored on the rows they never saw: metrics, intervals, slices, leakage", assess},
+	{"serve", "a model version answers the Open Inference Protocol, until it is told to stop", serve},
+	{"render", "a report's Markdown becomes an HTML page with tables and charts", render},
 	{"check", "a SQL statement is read, not run: its tables, columns and mistakes", check},
 }
 
