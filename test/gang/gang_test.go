@@ -203,7 +203,7 @@ func (p *platform) nodeRestarts() {
 
 func (p *platform) cancel() {
 	r := p.submit("cancelled", params{"steps": 1000, "stubborn": 0})
-	p.await(r, "ran", func() bool { return r.Status.Phase == v1alpha1.RunRunning })
+	p.await(r, "progressed", func() bool { return strings.Contains(r.Status.Progress, "step") })
 	before := r.DeepCopy()
 	r.Spec.Cancel = true
 	must(p.T, p.client.Patch(p.Context(), r, client.MergeFrom(before)))

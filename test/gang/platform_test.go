@@ -22,10 +22,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +38,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -72,6 +76,7 @@ const workspaceName = "gangs"
 
 func start(t *testing.T, level string) *platform {
 	t.Helper()
+	ctrl.SetLogger(logr.Discard())
 	p := &platform{T: t, env: testenv.Shared(t), changed: make(chan event.GenericEvent, 1000)}
 	p.env.InstallCRDs(crdManifests(t)...)
 	dir, err := os.MkdirTemp("", "gang") // short: paths of sockets are bounded
@@ -291,9 +296,25 @@ func (p *platform) read(digest string) string {
 }
 
 // manager is a controller manager without metrics.
-func (p *platform) manager(config *rest.Config, scheme *runtime.Scheme) ctrl.Manager {
+func (p *platform) manager(identity *rest.Config, scheme *runtime.Scheme) ctrl.Manager {
 	p.Helper()
-	m, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Logger: logr.Discard(), Metrics: server.Options{BindAddress: "0"}})
+	m, err := ctrl.NewManager(identity, ctrl.Options{Scheme: scheme, Logger: p.logger(), Metrics: server.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: new(true), MaxConcurrentReconciles: 4}})
 	must(p.T, err)
 	return m
+}
+
+// logger shows what the stations complain about.
+func (p *platform) logger() logr.Logger {
+	root := p.T
+	var mu sync.Mutex
+	over := false
+	root.Cleanup(func() { mu.Lock(); over = true; mu.Unlock() })
+	return funcr.New(func(prefix, args string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over && strings.Contains(args, `"error"=`) {
+			root.Log(prefix, args)
+		}
+	}, funcr.Options{})
 }
