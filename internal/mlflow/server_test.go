@@ -67,13 +67,13 @@ func (b diskBlobs) Open(_ context.Context, digest ref.Digest) (io.ReadSeekCloser
 
 type server struct {
 	*httptest.Server
-	t       *testing.T
+	t       testing.TB
 	store   *tracking.Store
 	audited []string
 	ca      string // file
 }
 
-func start(t *testing.T) *server {
+func start(t testing.TB) *server {
 	t.Helper()
 	store, err := tracking.Open(tracking.Options{Path: filepath.Join(t.TempDir(), "tracking.db")})
 	if err != nil {

@@ -79,6 +79,26 @@ func (w *Workspace) PutArtifact(ctx context.Context, path string, digest ref.Dig
 	})
 }
 
+// PutArtifacts gives many blobs names below a folder, all or none: how a run's output, which is in the lake already,
+// becomes its artifacts.
+func (w *Workspace) PutArtifacts(ctx context.Context, folder string, files []Artifact) error {
+	for _, file := range files {
+		if _, err := ArtifactPath(folder + "/" + file.Path); err != nil {
+			return err
+		}
+	}
+	return w.write(ctx, "tracking.PutArtifacts", func(t *tx) error {
+		for _, file := range files {
+			_, err := t.exec("INSERT OR REPLACE INTO artifacts (workspace, path, digest, size, modified) VALUES (?, ?, ?, ?, ?)",
+				w.id, folder+"/"+file.Path, string(file.Digest), file.Size, w.now())
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Artifact finds a blob by name.
 func (w *Workspace) Artifact(ctx context.Context, path string) (Artifact, error) {
 	a := Artifact{Path: path}

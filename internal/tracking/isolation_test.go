@@ -68,6 +68,9 @@ func TestIsolation(t *testing.T) {
 		"CreateVersion": func(ctx context.Context) error {
 			return second(theirs.CreateVersion(ctx, f.model, NewVersion{Source: "models:/" + f.logged}))
 		},
+		"Publish": func(ctx context.Context) error {
+			return second(theirs.Publish(ctx, f.model, Tag{"a", "b"}, NewVersion{Source: "models:/" + f.logged}))
+		},
 		"Version":          func(ctx context.Context) error { return second(theirs.Version(ctx, f.model, 1)) },
 		"VersionByAlias":   func(ctx context.Context) error { return second(theirs.VersionByAlias(ctx, f.model, "production")) },
 		"UpdateVersion":    func(ctx context.Context) error { return second(theirs.UpdateVersion(ctx, f.model, 1, "x")) },
@@ -105,7 +108,8 @@ func TestIsolation(t *testing.T) {
 		},
 	}
 	own := map[string]bool{ // these take no identifier of anything that exists
-		"Name": true, "CreateExperiment": true, "EnsureExperiment": true, "CreateRegisteredModel": true, "PutArtifact": true,
+		"Name": true, "CreateExperiment": true, "EnsureExperiment": true, "CreateRegisteredModel": true,
+		"PutArtifact": true, "PutArtifacts": true, "EnsureRun": true,
 	}
 	methods := reflect.TypeFor[*Workspace]()
 	for i := range methods.NumMethod() {

@@ -43,6 +43,7 @@ const (
 
 var (
 	namePattern    = regexp.MustCompile(`^[/\p{L}\p{M}\p{N}_.\- :]*$`)
+	idPattern      = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	runPattern     = regexp.MustCompile(`^[a-zA-Z0-9][\w\-]{0,255}$`)
 	aliasPattern   = regexp.MustCompile(`^[\w\-]+$`)
 	versionPattern = regexp.MustCompile(`^[vV]\d+$`)

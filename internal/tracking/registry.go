@@ -98,19 +98,22 @@ func (w *Workspace) CreateRegisteredModel(ctx context.Context, name, description
 		if !isNotFound(err) {
 			return err
 		}
-		now := w.now()
-		row, err := t.insert("INSERT INTO registered_models (workspace, name, description, created, updated) VALUES (?, ?, ?, ?, ?)",
-			w.id, name, description, now, now)
-		if err != nil {
-			return err
+		row, err := w.addRegistered(t, name, description)
+		if err == nil {
+			err = setTags(t, registeredTags, row, tags)
 		}
-		if err := setTags(t, registeredTags, row, tags); err != nil {
-			return err
+		if err == nil {
+			model, err = w.wholeRegistered(t, name)
 		}
-		model, err = w.wholeRegistered(t, name)
 		return err
 	})
 	return model, err
+}
+
+func (w *Workspace) addRegistered(t *tx, name, description string) (int64, error) {
+	now := w.now()
+	return t.insert("INSERT INTO registered_models (workspace, name, description, created, updated) VALUES (?, ?, ?, ?, ?)",
+		w.id, name, description, now, now)
 }
 
 // RegisteredModel returns a model with its tags, aliases and latest versions.

@@ -3,8 +3,10 @@
 package tracking
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"slices"
@@ -56,6 +58,7 @@ type Run struct {
 
 // NewRun describes a run to create.
 type NewRun struct {
+	ID         string // 32 hex digits; empty: a new random one. See [RunID].
 	Experiment string // id; empty means "0"
 	Name       string // empty: from the tag mlflow.runName, else invented
 	User       string
@@ -108,8 +111,27 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
+// RunID derives a run's id from a key that identifies it elsewhere, such as the UID of an object: who creates the run
+// again after a crash creates the same.
+func RunID(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:16])
+}
+
+// EnsureRun is [Workspace.CreateRun] that returns the run with n.ID if there is one already.
+func (w *Workspace) EnsureRun(ctx context.Context, n NewRun) (Run, error) {
+	if n.ID == "" {
+		return Run{}, invalid("EnsureRun needs the run's id")
+	}
+	run, err := w.CreateRun(ctx, n)
+	if isConflict(err) {
+		return w.Run(ctx, n.ID)
+	}
+	return run, err
+}
+
 // CreateRun starts a run in an active experiment and returns it. Invalid: a name, tag or time that is not allowed, a
-// deleted experiment; NotFound: no such experiment.
+// deleted experiment; NotFound: no such experiment; Conflict: a run with that id exists.
 func (w *Workspace) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 	named := tagValue(n.Tags, runNameTag)
 	if n.Name != "" && named != "" && n.Name != named {
@@ -119,7 +141,13 @@ func (w *Workspace) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 	if n.Name == "" {
 		n.Name = named
 	}
-	info := RunInfo{ID: newID(), Name: n.Name, User: n.User, Status: Running, Started: n.Started}
+	if n.ID == "" {
+		n.ID = newID()
+	}
+	if !idPattern.MatchString(n.ID) {
+		return Run{}, invalid("Invalid value %q for parameter 'run_id' supplied.", clip(n.ID))
+	}
+	info := RunInfo{ID: n.ID, Name: n.Name, User: n.User, Status: Running, Started: n.Started}
 	if info.Name == "" {
 		info.Name = inventName(info.ID)
 	}
@@ -143,6 +171,9 @@ func (w *Workspace) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 		e, err := w.activeExperiment(t, n.Experiment)
 		if err != nil {
 			return err
+		}
+		if _, err := w.run(t, info.ID); !isNotFound(err) {
+			return cmp.Or(err, exists("Run with id=%s already exists", info.ID))
 		}
 		info.Experiment = e.ID
 		info.Location = strings.TrimSuffix(e.Location, "/") + "/" + info.ID + "/artifacts"

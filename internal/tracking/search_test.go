@@ -4,6 +4,7 @@ package tracking
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -257,4 +258,49 @@ func TestSearchSeesDeletedExperimentsOnlyWhenAsked(t *testing.T) {
 	if n := len(all(t, w, Query{Experiments: []string{e}})); n != 1 {
 		t.Error(n)
 	}
+}
+
+// TestSearchSeesOwnWrites: a caller finds what was acknowledged to it, whatever others write, search and evict.
+func TestSearchSeesOwnWrites(t *testing.T) {
+	s := open(t)
+	w := in(t, s, "neurology")
+	second := must(w.CreateExperiment(t.Context(), "second", "", nil))(t)
+	errs := make(chan error, 8)
+	for n := range cap(errs) {
+		go func() { errs <- writeAndFind(t.Context(), w, n, []string{"0", second}) }()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func writeAndFind(ctx context.Context, w *Workspace, n int, experiments []string) error {
+	for i := range 25 {
+		run, err := w.CreateRun(ctx, NewRun{Experiment: experiments[(n+i)%2]})
+		if err != nil {
+			return err
+		}
+		key := fmt.Sprint("m", i%4)
+		if err := w.LogBatch(ctx, run.ID, Batch{Metrics: []Metric{{Key: key, Value: float64(n)}}, Tags: []Tag{{"t", key}}}); err != nil {
+			return err
+		}
+		if n == 0 && i%5 == 0 {
+			w.store.frames.dropAll()
+		}
+		found, _, err := w.SearchRuns(ctx, Query{Experiments: experiments,
+			Filter: fmt.Sprintf("run_id IN ('%s') and metrics.%s = %d and tags.t = '%s'", run.ID, key, n, key), Order: []string{"metrics." + key}})
+		if err != nil || len(found) != 1 || found[0].ID != run.ID {
+			return fmt.Errorf("writer %d, round %d: found %d runs, %v", n, i, len(found), err)
+		}
+		if err := w.DeleteRun(ctx, run.ID); err != nil {
+			return err
+		}
+		found, _, err = w.SearchRuns(ctx, Query{Experiments: experiments, Filter: "run_id IN ('" + run.ID + "')"})
+		if err != nil || len(found) != 0 {
+			return fmt.Errorf("writer %d, round %d: found a deleted run, %v", n, i, err)
+		}
+	}
+	return nil
 }

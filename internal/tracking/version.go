@@ -85,41 +85,50 @@ func (w *Workspace) wholeVersion(r reader, name string, version int) (Version, e
 	return v.Version, err
 }
 
-// CreateVersion publishes the next version of a registered model.
+// CreateVersion publishes the next version of a registered model. Only the workspace's own models can be its source.
 func (w *Workspace) CreateVersion(ctx context.Context, name string, n NewVersion) (Version, error) {
-	if err := checkRegistryTags(n.Tags); err != nil {
-		return Version{}, err
-	}
-	if err := checkLength("description", n.Description, MaxDescription); err != nil {
-		return Version{}, err
-	}
-	if err := checkText("run_link", n.RunLink, MaxRunName); err != nil {
+	if err := n.check(); err != nil {
 		return Version{}, err
 	}
 	var out Version
 	_, err := w.changeRegistered(ctx, "tracking.CreateVersion", name, func(t *tx, m registeredRow) (string, error) {
-		location, err := w.resolveSource(t, &n)
-		if err != nil {
-			return "", err
+		version, err := w.addVersion(t, m, n)
+		if err == nil {
+			out, err = w.wholeVersion(t, name, version)
 		}
-		var last int
-		if err := t.row("UPDATE registered_models SET last = last + 1 WHERE id = ? RETURNING last", m.row).Scan(&last); err != nil {
-			return "", err
-		}
-		now := w.now()
-		_, err = t.exec(`INSERT INTO versions (model, version, description, user, stage, source, location, run, link, logged, created, updated)
-			VALUES (?, ?, ?, ?, 'None', ?, ?, ?, ?, ?, ?, ?)`,
-			m.row, last, n.Description, n.User, n.Source, location, n.Run, n.RunLink, n.LoggedModel, now, now)
-		if err != nil {
-			return "", err
-		}
-		if err := setVersionTags(t, m.row, last, n.Tags); err != nil {
-			return "", err
-		}
-		out, err = w.wholeVersion(t, name, last)
 		return name, err
 	})
 	return out, err
+}
+
+func (n NewVersion) check() error {
+	if err := checkRegistryTags(n.Tags); err != nil {
+		return err
+	}
+	if err := checkLength("description", n.Description, MaxDescription); err != nil {
+		return err
+	}
+	return checkText("run_link", n.RunLink, MaxRunName)
+}
+
+func (w *Workspace) addVersion(t *tx, m registeredRow, n NewVersion) (int, error) {
+	location, err := w.resolveSource(t, &n)
+	if err != nil {
+		return 0, err
+	}
+	now := w.now()
+	var version int
+	err = t.row("UPDATE registered_models SET last = last + 1, updated = ? WHERE id = ? RETURNING last", now, m.row).Scan(&version)
+	if err != nil {
+		return 0, err
+	}
+	_, err = t.exec(`INSERT INTO versions (model, version, description, user, stage, source, location, run, link, logged, created, updated)
+		VALUES (?, ?, ?, ?, 'None', ?, ?, ?, ?, ?, ?, ?)`,
+		m.row, version, n.Description, n.User, n.Source, location, n.Run, n.RunLink, n.LoggedModel, now, now)
+	if err != nil {
+		return 0, err
+	}
+	return version, setVersionTags(t, m.row, version, n.Tags)
 }
 
 // resolveSource finds where the artifacts of a source are, and the run and logged model it came from. Only sources in
