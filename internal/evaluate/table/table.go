@@ -36,6 +36,10 @@ type Table struct {
 // Read loads all files *.parquet below a folder, in the order of their paths. Errors: NotFound without any; Invalid for files
 // of different columns; Corrupt for one that cannot be read.
 func Read(ctx context.Context, dir string) (*Table, error) {
+	// Inputs are often staged as links, which a walk does not follow.
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
 	var paths []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && filepath.Ext(path) == ".parquet" {
