@@ -152,6 +152,7 @@ func (w *worker) startIfDue(c *container, now time.Time) {
 func (w *worker) start(c *container) {
 	s := starter{node: w.node, pod: w.pod, sandbox: w.sandbox, volumes: w.volumes, spec: c.spec,
 		id: attemptID(w.pod, c), dir: filepath.Join(w.containerDir(c), fmt.Sprint(c.attempt)), log: logs.Path(w.dir, c.spec.Name, c.attempt)}
+	_ = os.Remove(logs.Path(w.dir, c.spec.Name, c.attempt-2)) // the last and the one before stay
 	go func() {
 		process, output, err := s.start(w.background)
 		w.send(func() { w.startedOrFailed(c, s, process, output, err) })

@@ -144,7 +144,8 @@ func (n *Node) Isolation() (level string, unenforced []string) {
 // HostAddress is where pods reach the host's forwards: the bridge's address, or the loopback for plain processes.
 func (n *Node) HostAddress() netip.Addr { return n.runtime.HostAddress() }
 
-// ForwardAddress is the host:port at which pods reach a forward; "" when there is no such forward.
+// ForwardAddress is the host:port at which pods reach a forward: a name below network.ForwardDomain, which the
+// service's certificate should carry, or for plain processes the target itself. "" when there is no such forward.
 func (n *Node) ForwardAddress(name string) string {
 	for _, f := range n.options.HostForwards {
 		if f.Name != name {
@@ -153,7 +154,7 @@ func (n *Node) ForwardAddress(name string) string {
 		if n.runtime.Level() == isolation.LevelProcess {
 			return f.Target
 		}
-		return net.JoinHostPort(n.HostAddress().String(), strconv.Itoa(f.Port))
+		return net.JoinHostPort(f.Name+"."+network.ForwardDomain, strconv.Itoa(f.Port))
 	}
 	return ""
 }

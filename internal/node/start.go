@@ -5,14 +5,16 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"syscall"
 	"time"
 
-	securejoin "github.com/cyphar/filepath-securejoin"
 	"golang.org/x/sync/errgroup"
 	v1 "k8s.io/api/core/v1"
 
@@ -87,7 +89,7 @@ func (n *Node) fillVolumes(ctx context.Context, pod *v1.Pod, dir string) (dirs m
 				path = filepath.Join(n.secretDir(string(pod.UID)), v.Name)
 			}
 			results[i] = result{path, content.RefreshAt}
-			return volume.Write(path, content.Files)
+			return volume.Write(path, content.Files, fsGroup(pod))
 		})
 	}
 	if err := work.Wait(); err != nil {
@@ -103,15 +105,23 @@ func (n *Node) fillVolumes(ctx context.Context, pod *v1.Pod, dir string) (dirs m
 	return dirs, refreshAt, nil
 }
 
+// fsGroup is the group that owns the pod's volumes; -1 when it names none.
+func fsGroup(pod *v1.Pod) int {
+	if s := pod.Spec.SecurityContext; s != nil && s.FSGroup != nil {
+		return int(*s.FSGroup)
+	}
+	return -1
+}
+
 // emptyDir makes a directory that the pod's user may write.
 func emptyDir(path string, pod *v1.Pod) error {
 	if err := os.MkdirAll(path, 0o777); err != nil { //nolint:gosec // as a kubelet's; the parents are closed
 		return fault.Wrap(fault.Internal, "node: emptyDir", err)
 	}
 	mode := fs.FileMode(0o777)
-	if s := pod.Spec.SecurityContext; s != nil && s.FSGroup != nil {
+	if group := fsGroup(pod); group >= 0 {
 		mode |= fs.ModeSetgid
-		_ = os.Chown(path, -1, int(*s.FSGroup)) // allowed to root only; the mode admits everybody
+		_ = os.Chown(path, -1, group) // allowed to root only; the mode admits everybody
 	}
 	return fault.Wrap(fault.Internal, "node: emptyDir", os.Chmod(path, mode))
 }
@@ -149,7 +159,8 @@ func (s starter) start(ctx context.Context) (isolation.Process, *logs.File, erro
 	if err := s.makeFiles(); err != nil {
 		return nil, nil, fault.Wrap(fault.Internal, "node", err)
 	}
-	mounts, err := s.mounts(v.values)
+	mounts, release, err := s.mounts(v.values)
+	defer release()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -183,45 +194,63 @@ func (s starter) makeFiles() error {
 	return os.Chmod(s.terminationFile(), 0o666) //nolint:gosec // written by the container
 }
 
-func (s starter) mounts(values map[string]string) ([]isolation.Mount, error) {
+// mounts lists what the container sees of its volumes; release lets go of what keeps the sources in place until the
+// container has started.
+func (s starter) mounts(values map[string]string) (mounts []isolation.Mount, release func(), err error) {
+	var held []io.Closer
+	release = func() {
+		for _, h := range held {
+			_ = h.Close()
+		}
+	}
 	path := s.spec.TerminationMessagePath
 	if path == "" {
 		path = v1.TerminationMessagePathDefault
 	}
-	mounts := []isolation.Mount{{Source: s.terminationFile(), Target: path}}
+	mounts = []isolation.Mount{{Source: s.terminationFile(), Target: path}}
 	for _, m := range s.spec.VolumeMounts {
 		dir, ok := s.volumes[m.Name]
 		if !ok {
-			return nil, fault.New(fault.Invalid, "node", "container %s mounts the unknown volume %q", s.spec.Name, m.Name)
+			return nil, release, fault.New(fault.Invalid, "node", "container %s mounts the unknown volume %q", s.spec.Name, m.Name)
 		}
 		sub := m.SubPath
 		if m.SubPathExpr != "" {
 			sub = expand(m.SubPathExpr, values)
 		}
 		if sub != "" {
-			var err error
-			if dir, err = subPath(dir, sub); err != nil {
-				return nil, err
+			source, keep, err := s.node.subPath(dir, sub)
+			if err != nil {
+				return nil, release, fault.Wrap(fault.Invalid, "node: subPath "+sub, err)
 			}
+			dir, held = source, append(held, keep)
 		}
 		mounts = append(mounts, isolation.Mount{Source: dir, Target: filepath.Clean(m.MountPath), ReadOnly: m.ReadOnly})
 	}
-	return mounts, nil
+	return mounts, release, nil
 }
 
-// subPath finds a path inside of a volume, whatever links the pod has put there; a missing one becomes a directory.
-func subPath(dir, sub string) (string, error) {
-	path, err := securejoin.SecureJoin(dir, sub)
+// subPath opens a path inside of a volume; links that the pod's containers have put there lead no further than the
+// volume. A missing path becomes a directory. For a sandbox the source names the opened file itself: a running
+// container could otherwise replace a component by a link to the host's files after it was looked at.
+func (n *Node) subPath(dir, sub string) (source string, keep io.Closer, err error) {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return "", fault.Wrap(fault.Invalid, "node: subPath "+sub, err)
+		return "", nil, err
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(path, 0o777); err != nil { //nolint:gosec // as the volume itself
-			return "", fault.Wrap(fault.Internal, "node: subPath", err)
+	defer func() { _ = root.Close() }()
+	if _, err := root.Stat(sub); errors.Is(err, fs.ErrNotExist) {
+		if err := errors.Join(root.MkdirAll(sub, 0o777), root.Chmod(sub, 0o777)); err != nil {
+			return "", nil, err
 		}
-		return path, fault.Wrap(fault.Internal, "node: subPath", os.Chmod(path, 0o777)) //nolint:gosec // as the volume itself
 	}
-	return path, nil
+	file, err := root.OpenFile(sub, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not block
+	if err != nil {
+		return "", nil, err
+	}
+	if n.runtime.Level() == isolation.LevelProcess {
+		return filepath.Join(dir, sub), file, nil
+	}
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), file.Fd()), file, nil
 }
 
 var environmentDigest = regexp.MustCompile(`^sha256:([0-9a-f]{64})$`)
@@ -251,14 +280,31 @@ const (
 
 // terminationMessage is what the container wrote into its termination file, or the end of its log if it asks for that.
 func (s starter) terminationMessage(code int) string {
-	raw, err := os.ReadFile(s.terminationFile())
-	if err == nil && len(raw) > 0 {
-		return string(raw[max(0, len(raw)-maxTerminationMessage):])
+	if text := endOf(s.terminationFile(), maxTerminationMessage); text != "" {
+		return text
 	}
 	if code != 0 && s.spec.TerminationMessagePolicy == v1.TerminationMessageFallbackToLogsOnError {
 		return logs.TailText(s.log, fallbackLines, fallbackBytes)
 	}
 	return ""
+}
+
+// endOf reads at most the last limit bytes of a file, however large a container has made it.
+func endOf(path string, limit int64) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	raw, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-limit), limit))
+	if err != nil {
+		return ""
+	}
+	return string(raw)
 }
 
 // serviceEnv tells programs where the Kubernetes API is.

@@ -148,13 +148,19 @@ func (r *Runtime) rootfs(dir string, c isolation.Container) ([]specs.Mount, erro
 	}
 	seen := map[string]bool{}
 	for _, prefix := range []string{r.options.PythonPrefix, InterpreterPrefix(c.Environment)} {
-		if prefix != "" && !seen[prefix] && !inSystemDirs(prefix) {
+		if prefix != "" && !seen[prefix] && !inSystemDirs(prefix) && !tooWide(prefix) {
 			seen[prefix] = true
 			mounts = append(mounts, bind(prefix, prefix, true))
 		}
 	}
 	mounts = append(mounts, bind(r.etc, "/etc", true))
 	return mounts, makeTargets(dir, mounts)
+}
+
+// tooWide tells whether a prefix would show more than an installation: the root, a home directory.
+func tooWide(prefix string) bool {
+	home, _ := os.UserHomeDir()
+	return prefix == "/" || prefix == home || filepath.Dir(prefix) == "/" || filepath.Dir(prefix) == "/home"
 }
 
 func inSystemDirs(path string) bool {

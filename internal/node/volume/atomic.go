@@ -25,17 +25,18 @@ type File struct {
 // readers see all old files or all new ones.
 const dataLink = "..data"
 
-// Write makes dir hold exactly the files, whose keys are clean relative paths, replacing a former set at once.
-func Write(dir string, files map[string]File) error {
+// Write makes dir hold exactly the files, whose keys are clean relative paths, replacing a former set at once. A group
+// other than -1 owns the files and may read them.
+func Write(dir string, files map[string]File, group int) error {
 	for name := range files {
 		if !fs.ValidPath(name) || name == "." || strings.HasPrefix(name, "..") {
 			return fault.New(fault.Invalid, "node.volume", "%q is not a path inside of the volume", name)
 		}
 	}
-	return fault.Wrap(fault.Internal, "node.volume", write(dir, files))
+	return fault.Wrap(fault.Internal, "node.volume", write(dir, files, group))
 }
 
-func write(dir string, files map[string]File) error {
+func write(dir string, files map[string]File, group int) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the parent directories are closed
 		return err
 	}
@@ -46,7 +47,7 @@ func write(dir string, files map[string]File) error {
 	if err != nil {
 		return err
 	}
-	if err := fill(fresh, files); err != nil {
+	if err := fill(fresh, files, group); err != nil {
 		return errors.Join(err, os.RemoveAll(fresh))
 	}
 	old, _ := os.Readlink(filepath.Join(dir, dataLink))
@@ -67,7 +68,7 @@ func write(dir string, files map[string]File) error {
 	return nil
 }
 
-func fill(dir string, files map[string]File) error {
+func fill(dir string, files map[string]File, group int) error {
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the parent directories are closed
 		return err
 	}
@@ -79,7 +80,11 @@ func fill(dir string, files map[string]File) error {
 		if err := os.WriteFile(path, f.Data, f.Mode); err != nil {
 			return err
 		}
-		if err := os.Chmod(path, f.Mode); err != nil {
+		mode := f.Mode
+		if group >= 0 && os.Chown(path, -1, group) == nil { // allowed to root only
+			mode |= 0o040
+		}
+		if err := os.Chmod(path, mode); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"fathom.dev/fathom/internal/node"
+	"fathom.dev/fathom/internal/testenv"
+)
+
+// childVariable makes the test binary a node of its own, which a test can kill as a power cut would.
+const childVariable = "FATHOM_TEST_NODE"
+
+type childOptions struct{ Dir, Kubeconfig, Isolation, RuncPath string }
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		runChild(text)
+	}
+	os.Exit(m.Run())
+}
+
+func runChild(text string) {
+	var o childOptions
+	fail := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	fail(json.Unmarshal([]byte(text), &o))
+	config, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
+	fail(err)
+	_, err = node.Start(context.Background(), node.Options{Name: testenv.NodeName, Dir: o.Dir, RESTConfig: config, Isolation: o.Isolation, RuncPath: o.RuncPath})
+	fail(err)
+	fmt.Println("ready")
+	select {}
+}
+
+// startChild runs a node in a process of its own; kill ends it with SIGKILL.
+func (c *cluster) startChild() (kill func()) {
+	c.Helper()
+	text, err := json.Marshal(childOptions{c.options.Dir, c.env.Kubeconfig("node"), c.options.Isolation, c.options.RuncPath})
+	if err != nil {
+		c.Fatal(err)
+	}
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), childVariable+"="+string(text))
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		c.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		c.Fatal(err)
+	}
+	kill = func() { _ = child.Process.Kill(); _ = child.Wait() }
+	c.Cleanup(kill)
+	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		c.Fatal("the node in its own process did not start")
+	}
+	return kill
+}
+
+func (c *cluster) job(name, script string) {
+	c.Helper()
+	// A pod that was disrupted counts as no failure, so its Job tries again at once.
+	policy := &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{Action: batchv1.PodFailurePolicyActionIgnore,
+		OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: v1.DisruptionTarget, Status: v1.ConditionTrue}}}}}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: batchv1.JobSpec{BackoffLimit: ptr(int32(0)), PodFailurePolicy: policy,
+		Template: v1.PodTemplateSpec{Spec: shell("", script, grace(1)).Spec}}}
+	if _, err := c.client.BatchV1().Jobs(c.namespace).Create(c.Context(), job, metav1.CreateOptions{}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// podOf waits for a pod of a job that is as wanted.
+func (c *cluster) podOf(job, what string, ok func(*v1.Pod) bool) *v1.Pod {
+	c.Helper()
+	var found *v1.Pod
+	testenv.Eventually(c.T, "a pod of "+job+" that is "+what, func(ctx context.Context) (bool, error) {
+		pods, err := c.client.CoreV1().Pods(c.namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=" + job})
+		if err != nil {
+			return false, err
+		}
+		for i := range pods.Items {
+			if ok(&pods.Items[i]) {
+				found = &pods.Items[i]
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	return found
+}
+
+func running(p *v1.Pod) bool { return p.Status.Phase == v1.PodRunning }
+
+// TestNodeRestart: pods of a node that was killed, or stopped, are reported lost, their processes are gone, and their
+// Jobs try again; pods that had not started start; the host is left as it was found.
+func TestNodeRestart(t *testing.T) {
+	for _, level := range []string{"process", "sandbox"} {
+		t.Run(level, func(t *testing.T) {
+			first := startNode(t, level)
+			first.stop()
+			c := first.in(t)
+			for _, way := range []struct {
+				name, wantReason string
+				end              func()
+			}{{"killed", "NodeLost", c.startChild()}, {"stopped", "NodeShutdown", nil}} {
+				seconds := fmt.Sprintf("10%02d.%d", len(way.name), time.Now().UnixNano()%100000)
+				c.job(way.name, "sleep "+seconds)
+				lost := c.podOf(way.name, "running", running)
+				if way.end == nil {
+					c.stop()
+				} else {
+					way.end()
+				}
+				if way.name == "stopped" {
+					c.awaitNoProcess("sleep " + seconds)
+				}
+				c.create(shell("waiting-"+way.name, "true"))
+				c.start()
+				old := c.await(lost.Name, "failed", finished)
+				if old.Status.Phase != v1.PodFailed || old.Status.Reason != way.wantReason {
+					c.Errorf("%s: pod is\n%s\nwant Failed, %s", way.name, describe(old), way.wantReason)
+				}
+				c.await("waiting-"+way.name, "finished", finished)
+				if way.end == nil {
+					continue // the retry has been seen; the Job controller lets 10 s pass before each
+				}
+				again := c.podOf(way.name, "running again", func(p *v1.Pod) bool { return running(p) && p.Name != lost.Name })
+				if out, _ := exec.Command("pgrep", "-fc", "^sleep "+seconds).Output(); strings.TrimSpace(string(out)) != "1" {
+					c.Errorf("%s: %s processes of the job run; want only that of %s", way.name, strings.TrimSpace(string(out)), again.Name)
+				}
+			}
+			c.stop()
+			if level == "sandbox" {
+				c.leftNothing()
+			}
+			c.start() // for the clean-up of first
+			first.node = c.node
+		})
+	}
+}
+
+// leftNothing looks for what a stopped node may have left on the host.
+func (c *cluster) leftNothing() {
+	c.Helper()
+	sum := sha256.Sum256([]byte(c.options.Dir))
+	tag := hex.EncodeToString(sum[:4])
+	for _, pattern := range []string{"/sys/class/net/fathom", "/sys/fs/cgroup/fathom-", "/sys/fs/cgroup/*/fathom-", "/dev/shm/fathom-"} {
+		if found, _ := filepath.Glob(pattern + tag); len(found) > 0 {
+			c.Errorf("left on the host: %v", found)
+		}
+	}
+	if mounts, _ := os.ReadFile("/proc/mounts"); strings.Contains(string(mounts), c.options.Dir) {
+		c.Error("something is still mounted below the state directory")
+	}
+}
