@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -62,6 +63,13 @@ func Open(opt Options) (*Store, error) {
 	}
 	if opt.ColumnBytes == 0 {
 		opt.ColumnBytes = 256 << 20
+	}
+	file, err := os.OpenFile(opt.Path, os.O_CREATE|os.O_RDWR, 0o600) // SQLite would let others read it
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, "tracking.Open", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, fault.Wrap(fault.Unavailable, "tracking.Open", err)
 	}
 	writing, err := sql.Open("sqlite3", dsn(opt.Path, "&_txlock=immediate"))
 	if err != nil {

@@ -162,6 +162,50 @@ func TestEveryCommitIsSynced(t *testing.T) {
 	}
 }
 
+// TestFullDisk fills the database: writes fail as Exhausted, what was acknowledged stays, and writing goes on when there
+// is room again.
+func TestFullDisk(t *testing.T) {
+	s := open(t)
+	w := in(t, s, "neurology")
+	run := newRun(t, w, "0")
+	room := func(pages string) {
+		t.Helper()
+		err := s.writer.do(t.Context(), "test", func(t *tx) error {
+			var n int
+			return t.row("PRAGMA max_page_count = " + pages).Scan(&n)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pages int
+	if err := w.read(t.Context()).row("PRAGMA page_count").Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	room(fmt.Sprint(pages + 50))
+	log := func(step int) error {
+		b := Batch{Tags: []Tag{{"filler", strings.Repeat("x", 8000)}}}
+		for i := range 200 {
+			b.Metrics = append(b.Metrics, Metric{Key: "m", Step: int64(step), Time: int64(1000*step + i)})
+		}
+		return w.LogBatch(t.Context(), run.ID, b)
+	}
+	acknowledged, full := 0, error(nil)
+	for ; full == nil && acknowledged < 1000; acknowledged++ {
+		full = log(acknowledged)
+	}
+	acknowledged--
+	wantKind(t, full, fault.Exhausted)
+	points, _, err := w.MetricHistory(t.Context(), run.ID, "m", 0, "")
+	if err != nil || len(points) != 200*acknowledged {
+		t.Errorf("%d points, %v; %d batches of 200 were acknowledged", len(points), err, acknowledged)
+	}
+	room("1000000")
+	if err := log(acknowledged); err != nil {
+		t.Error(err)
+	}
+}
+
 // crashFile is set in the process that TestAcknowledgedWritesSurviveKill kills.
 const crashFile = "FATHOM_TRACKING_CRASH"
 
