@@ -78,7 +78,7 @@ func TestRenderFindings(t *testing.T) {
 	html := string(first)
 	for _, want := range []string{
 		"<h1>Voice and dopamine", `<strong>72</strong><figcaption>participants with voice`, "Participants by site and group", `<svg class="fc"`,
-		"<caption>Voice measures", "scan-features", p.Fingerprint, "2 March 2026, 10:30 UTC",
+		"<figcaption>Voice measures", "scan-features", p.Fingerprint, "2 March 2026, 10:30 UTC",
 	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the page lacks %q", want)

@@ -32,7 +32,7 @@ func Bars(l Labels, names []string, groups []Group) SVG {
 		low, high = 0, 1
 	}
 	if len(groups) > 0 && longest <= 420/float64(len(groups)) && len(groups)*max(1, len(names)) <= 40 {
-		return standing(l, names, groups, numbers(low, high, 5))
+		return standing(l, names, groups, numbers(low, high+(high-low)*0.07, 5)) // room for the topmost number
 	}
 	return lying(l, names, groups, numbers(low, high, 4))
 }

@@ -187,21 +187,34 @@ func cellText(v any, decimals int) string {
 	return fmt.Sprint(v)
 }
 
-// decimals gives a column's largest number four significant digits, and all its numbers as many decimals.
+// decimals gives all numbers of a column as many decimals: four significant digits of the largest, but no more than the
+// engine gave.
 func (a Answer) decimals(column int) int {
-	largest, whole := 0.0, true
+	largest, given := 0.0, 0
 	for _, row := range a.Rows {
 		f, ok := number(row[column])
 		if !ok || math.IsNaN(f) {
 			continue
 		}
-		whole = whole && f == math.Trunc(f)
+		if f != math.Trunc(f) {
+			given = max(given, written(row[column]))
+		}
 		largest = math.Max(largest, math.Abs(f))
 	}
-	if whole {
+	if given == 0 {
 		return -1
 	}
-	return min(8, max(0, 3-int(math.Floor(math.Log10(largest)))))
+	return min(8, given, max(0, 3-int(math.Floor(math.Log10(largest)))))
+}
+
+// written counts the decimals of a number's text.
+func written(v any) int {
+	text := fmt.Sprint(v)
+	if strings.ContainsAny(text, "eE") {
+		return 8
+	}
+	_, after, _ := strings.Cut(text, ".")
+	return len(after)
 }
 
 // valueText writes the one number of a value.

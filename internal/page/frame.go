@@ -22,7 +22,7 @@ const Style = `
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main,footer{max-width:46rem;margin:0 auto;padding:0 1.1rem}
+main,footer{max-width:44rem;width:calc(100% - 2.2rem);margin:0 auto}
 main{padding-top:2.2rem}
 h1,h2,h3,h4{line-height:1.25;text-wrap:balance}
 h1{font-size:1.95rem;letter-spacing:-.015em;margin:0 0 .5rem}
@@ -33,7 +33,7 @@ a{color:var(--accent)}
 .lead{font-size:1.1rem;color:var(--soft);margin-top:0}
 img{max-width:100%;height:auto}
 figure{margin:1.5rem 0;break-inside:avoid}
-figcaption,caption{font-weight:600;text-align:left;margin-bottom:.55rem}
+figcaption{font-weight:600;text-align:left;margin-bottom:.55rem}
 figure.value{display:inline-block;margin:.4rem 2.2rem .6rem 0;vertical-align:top}
 figure.value strong{display:block;font-size:2.3rem;line-height:1.15;font-weight:650;font-variant-numeric:tabular-nums;letter-spacing:-.02em}
 figure.value small{font-size:1rem;font-weight:400;color:var(--soft)}
@@ -52,10 +52,10 @@ details{margin:.5rem 0;font-size:.9rem}
 summary{cursor:pointer;color:var(--soft)}
 summary:focus-visible,a:focus-visible,.scroll:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .none,.note{color:var(--soft);font-size:.92rem}
-footer{margin-top:3.2rem;padding-top:1rem;padding-bottom:2.5rem;border-top:1px solid var(--line);color:var(--soft);font-size:.86rem}
+footer{margin-top:3.2rem;padding:1rem 0 2.5rem;border-top:1px solid var(--line);color:var(--soft);font-size:.86rem}
 footer code{overflow-wrap:anywhere}
 @media (max-width:32rem){h1{font-size:1.55rem}main{padding-top:1.3rem}figure.value strong{font-size:1.9rem}figure.value{margin-right:1.4rem}}
-@media print{body{font-size:10.5pt}main,footer{max-width:none}details:not([open]){display:none}a{color:inherit}h2,h3{break-after:avoid}}
+@media print{body{font-size:10.5pt}main,footer{max-width:none;width:auto}details:not([open]){display:none}a{color:inherit}h2,h3{break-after:avoid}}
 `
 
 var frame = template.Must(template.New("frame").Parse(`<!doctype html>

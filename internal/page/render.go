@@ -117,7 +117,7 @@ func (s Statement) figure(a Answer) (string, error) {
 	}
 	data := ""
 	if s.Figure.Kind == Bar || s.Figure.Kind == Line { // of the others the rows may be more than the author meant to show
-		data = tableHTML(a, "")
+		data = tableHTML(a, s.Figure.Title)
 	}
 	return s.wrap("chart", string(svg), data), nil
 }
@@ -150,7 +150,7 @@ func (s Statement) tableFigure(a Answer) string {
 func (s Statement) wrap(class, inner, data string) string {
 	var b strings.Builder
 	b.WriteString(`<figure class="` + class + `">`)
-	if s.Figure.Title != "" && !strings.Contains(inner, "<caption>") {
+	if s.Figure.Title != "" {
 		b.WriteString("<figcaption>" + html.EscapeString(s.Figure.Title) + "</figcaption>")
 	}
 	b.WriteString(inner)
@@ -167,12 +167,13 @@ func (s Statement) wrap(class, inner, data string) string {
 }
 
 // tableHTML is an accessible table; it says when rows are left out.
-func tableHTML(a Answer, caption string) string {
+func tableHTML(a Answer, name string) string {
 	var b strings.Builder
-	b.WriteString(`<div class="scroll" role="region" tabindex="0" aria-label="table"><table>`)
-	if caption != "" {
-		b.WriteString("<caption>" + html.EscapeString(caption) + "</caption>")
+	if name == "" {
+		name = "table"
 	}
+	name = html.EscapeString(name)
+	b.WriteString(`<div class="scroll" role="region" tabindex="0" aria-label="` + name + `"><table aria-label="` + name + `">`)
 	decimals, class := make([]int, len(a.Columns)), make([]string, len(a.Columns))
 	b.WriteString("<thead><tr>")
 	for i, c := range a.Columns {
