@@ -34,7 +34,7 @@ type EndpointSpec struct {
 	// +optional
 	Version *int64 `json:"version,omitempty"`
 	// scale is the number of replicas.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={min: 1, max: 1, concurrency: 8}
 	// +optional
 	Scale Scale `json:"scale,omitempty"`
 	// resources of one replica.

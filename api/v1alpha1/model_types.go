@@ -153,11 +153,11 @@ type Approval struct {
 
 // Retrain says what starts a new version.
 type Retrain struct {
-	// on: data retrains when the dataset has a new version.
+	// triggers: data retrains when the dataset has a new version.
 	// +kubebuilder:validation:items:Enum=data
 	// +kubebuilder:default={data}
 	// +optional
-	On []string `json:"on,omitempty"`
+	Triggers []string `json:"triggers,omitempty"`
 	// cooldown between trainings that new data starts. Default: none.
 	// +optional
 	Cooldown *metav1.Duration `json:"cooldown,omitempty"`

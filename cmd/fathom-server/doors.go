@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -114,8 +115,15 @@ func (p *platform) buildS3(context.Context) error {
 
 // tls is how every door is served: our own certificates, and client certificates verified where they are given.
 func (p *platform) tls() *tls.Config {
-	names := []string{"localhost", "fathom.internal"}
-	ips := []net.IP{net.IPv4(127, 0, 0, 1), p.node.HostAddress().AsSlice()}
+	var names []string
+	ips := []net.IP{p.node.HostAddress().AsSlice()}
+	for host := range p.hosts() {
+		if ip := net.ParseIP(host); ip != nil {
+			ips = append(ips, ip)
+		} else {
+			names = append(names, host)
+		}
+	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, GetCertificate: p.control.ServingCertificate(names, ips),
 		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: p.control.CAPool(), NextProtos: []string{"h2", "http/1.1"},
@@ -130,7 +138,7 @@ func (p *platform) startDoors(ctx context.Context) error {
 	}
 	p.doors.server = &http.Server{
 		Handler: handler, TLSConfig: p.tls(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
 	}
 	go func() {
 		if err := p.doors.server.ServeTLS(p.doors.main, "", ""); !errors.Is(err, http.ErrServerClosed) {
@@ -180,7 +188,13 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 
 // hosts are the names under which the doors may be called.
 func (p *platform) hosts() map[string]bool {
-	return map[string]bool{"localhost": true, "127.0.0.1": true, "fathom.internal": true, p.node.HostAddress().String(): true}
+	known := map[string]bool{"localhost": true, "127.0.0.1": true, p.node.HostAddress().String(): true}
+	for _, forward := range []string{"doors", "s3"} {
+		if host, _, err := net.SplitHostPort(p.node.ForwardAddress(forward)); err == nil {
+			known[host] = true
+		}
+	}
+	return known
 }
 
 // knownHosts refuses requests for other hosts, so that a page elsewhere cannot reach the doors by rebinding a name.

@@ -36,6 +36,8 @@ type File struct {
 type Index struct {
 	dir string
 
+	scanning sync.Mutex // one scan at a time
+
 	mu       sync.Mutex
 	digests  map[string]entry      // by bucket/key
 	contents map[ref.Digest]string // digest → bucket/key
@@ -133,8 +135,39 @@ func (x *Index) describe(ctx context.Context, root *os.Root, bucket, key string)
 	return File{Key: key, Digest: known.digest, Size: known.size, Modified: known.modified.UTC()}, nil
 }
 
-// Open opens the file that List saw with the digest; NotFound when there is none or it has changed since.
-func (x *Index) Open(_ context.Context, digest ref.Digest) (io.ReadSeekCloser, int64, error) {
+// Open opens the file that has the digest; NotFound when there is none or it has changed since. A digest that List has not
+// met, as after a restart, is looked for in all buckets.
+func (x *Index) Open(ctx context.Context, digest ref.Digest) (io.ReadSeekCloser, int64, error) {
+	f, size, err := x.open(digest)
+	if !fault.Is(err, fault.NotFound) {
+		return f, size, err
+	}
+	if err := x.scan(ctx); err != nil {
+		return nil, 0, err
+	}
+	return x.open(digest)
+}
+
+// scan lists every bucket, so that all files' digests are known.
+func (x *Index) scan(ctx context.Context) error {
+	x.scanning.Lock()
+	defer x.scanning.Unlock()
+	buckets, err := os.ReadDir(x.dir)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, "files", err)
+	}
+	for _, b := range buckets {
+		if !b.IsDir() || !ref.IsLabel(b.Name()) {
+			continue
+		}
+		if _, err := x.List(ctx, b.Name(), "**"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *Index) open(digest ref.Digest) (io.ReadSeekCloser, int64, error) {
 	x.mu.Lock()
 	id, ok := x.contents[digest]
 	known := x.digests[id]

@@ -59,7 +59,7 @@ func TestListAndOpen(t *testing.T) {
 		}
 	}
 	files, _ := x.List(t.Context(), "neuro", "inbox/voice/*.csv")
-	f, size, err := x.Open(t.Context(), files[0].Digest)
+	f, size, err := New(dir).Open(t.Context(), files[0].Digest) // as after a restart
 	if err != nil || size != 1 {
 		t.Fatalf("Open: %d bytes, %v", size, err)
 	}

@@ -221,11 +221,11 @@ func (s *Station) pause(m *v1alpha1.Model, w *work) {
 		return
 	}
 	onData := false
-	for _, trigger := range m.Spec.Retrain.On {
+	for _, trigger := range m.Spec.Retrain.Triggers {
 		onData = onData || trigger == "data"
 	}
 	if !onData {
-		w.Paused = "the data has changed, but spec.retrain.on does not name data"
+		w.Paused = "the data has changed, but spec.retrain.triggers does not name data"
 		return
 	}
 	if c := m.Spec.Retrain.Cooldown; c != nil {
