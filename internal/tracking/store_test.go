@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,8 +30,8 @@ func open(t testing.TB) *Store {
 
 func reopen(t testing.TB, path string) *Store {
 	t.Helper()
-	now := time.UnixMilli(1_700_000_000_000)
-	s, err := Open(Options{Path: path, Now: func() time.Time { now = now.Add(time.Millisecond); return now }})
+	var looks atomic.Int64
+	s, err := Open(Options{Path: path, Now: func() time.Time { return time.UnixMilli(1_700_000_000_000 + looks.Add(1)) }})
 	if err != nil {
 		t.Fatal(err)
 	}
