@@ -5,7 +5,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -217,40 +216,32 @@ func (s starter) mounts(values map[string]string) (mounts []isolation.Mount, rel
 		if m.SubPathExpr != "" {
 			sub = expand(m.SubPathExpr, values)
 		}
+		var opened *os.File
 		if sub != "" {
-			source, keep, err := s.node.subPath(dir, sub)
-			if err != nil {
+			if opened, err = subPath(dir, sub); err != nil {
 				return nil, release, fault.Wrap(fault.Invalid, "node: subPath "+sub, err)
 			}
-			dir, held = source, append(held, keep)
+			dir, held = filepath.Join(dir, sub), append(held, opened)
 		}
-		mounts = append(mounts, isolation.Mount{Source: dir, Target: filepath.Clean(m.MountPath), ReadOnly: m.ReadOnly})
+		mounts = append(mounts, isolation.Mount{Source: dir, Target: filepath.Clean(m.MountPath), ReadOnly: m.ReadOnly, Opened: opened})
 	}
 	return mounts, release, nil
 }
 
 // subPath opens a path inside of a volume; links that the pod's containers have put there lead no further than the
-// volume. A missing path becomes a directory. For a sandbox the source names the opened file itself: a running
-// container could otherwise replace a component by a link to the host's files after it was looked at.
-func (n *Node) subPath(dir, sub string) (source string, keep io.Closer, err error) {
+// volume. A missing path becomes a directory.
+func subPath(dir, sub string) (*os.File, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer func() { _ = root.Close() }()
 	if _, err := root.Stat(sub); errors.Is(err, fs.ErrNotExist) {
 		if err := errors.Join(root.MkdirAll(sub, 0o777), root.Chmod(sub, 0o777)); err != nil {
-			return "", nil, err
+			return nil, err
 		}
 	}
-	file, err := root.OpenFile(sub, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not block
-	if err != nil {
-		return "", nil, err
-	}
-	if n.runtime.Level() == isolation.LevelProcess {
-		return filepath.Join(dir, sub), file, nil
-	}
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), file.Fd()), file, nil
+	return root.OpenFile(sub, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not block
 }
 
 var environmentDigest = regexp.MustCompile(`^sha256:([0-9a-f]{64})$`)

@@ -110,6 +110,9 @@ type Container struct {
 type Mount struct {
 	Source, Target string
 	ReadOnly       bool
+	// Opened, if set, is the source itself, open until the container has started: a sandbox shows this file or directory
+	// even when something else has meanwhile taken its place at Source.
+	Opened *os.File
 }
 
 // User is who a container runs as.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // cgroupRoot is where the kernel's control groups are mounted.
@@ -91,18 +92,52 @@ func counter(file, name string) int {
 	return 0
 }
 
+// removePod removes the groups of a pod that has ended. A command of an exec may be about to end in one of them.
 func (c cgroups) removePod(pod string) {
+	for try := range 10 {
+		if try > 0 {
+			time.Sleep(20 * time.Millisecond)
+		}
+		left := false
+		for _, parent := range c.parents("") {
+			left = !removeGroup(filepath.Join(parent, pod)) || left
+		}
+		if !left {
+			return
+		}
+	}
+}
+
+// removeGroup removes a group and those in it, and tells whether it is gone.
+func removeGroup(dir string) bool {
+	inner, _ := os.ReadDir(dir)
+	for _, e := range inner {
+		if e.IsDir() {
+			removeGroup(filepath.Join(dir, e.Name()))
+		}
+	}
+	err := os.Remove(dir)
+	return err == nil || errors.Is(err, fs.ErrNotExist)
+}
+
+func (c cgroups) removePods() {
+	pods := map[string]bool{}
 	for _, parent := range c.parents("") {
-		_ = os.Remove(filepath.Join(parent, pod))
+		entries, _ := os.ReadDir(parent)
+		for _, e := range entries {
+			if e.IsDir() {
+				pods[e.Name()] = true
+			}
+		}
+	}
+	for pod := range pods {
+		c.removePod(pod)
 	}
 }
 
 func (c cgroups) remove() {
+	c.removePods()
 	for _, parent := range c.parents("") {
-		pods, _ := filepath.Glob(filepath.Join(parent, "*"))
-		for _, pod := range pods {
-			_ = os.Remove(pod)
-		}
 		_ = os.Remove(parent)
 	}
 }

@@ -30,6 +30,11 @@ type container struct {
 
 // Start runs a container and returns when runc has executed its program.
 func (p *pod) Start(ctx context.Context, c isolation.Container) (isolation.Process, error) {
+	unpin, err := pin(&c)
+	defer unpin()
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, "node.sandbox: volumes", err)
+	}
 	bundle, err := p.writeBundle(c)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "node.sandbox: bundle", err)

@@ -109,6 +109,8 @@ func (r *Runtime) Sweep(ctx context.Context) error {
 			_ = os.RemoveAll(filepath.Join(r.state, e.Name()))
 		}
 	}
+	unmountBelow(r.options.Dir)
+	r.cgroups.removePods()
 	return r.net.Sweep()
 }
 
@@ -210,6 +212,6 @@ func (p *pod) Dial(ctx context.Context, port int) (net.Conn, error) {
 func (p *pod) Close(context.Context) error {
 	p.runtime.net.Detach(p.config.ID, p.address)
 	p.ns.Close()
-	p.runtime.cgroups.removePod(p.config.ID)
+	go p.runtime.cgroups.removePod(p.config.ID)
 	return nil
 }
