@@ -114,7 +114,19 @@ func (s *Station) SetupWithManager(m ctrl.Manager) error {
 	if s.Changed != nil {
 		b = b.WatchesRawSource(source.Channel(s.Changed, &handler.EnqueueRequestForObject{}))
 	}
-	return b.Complete(reconcile.AsReconciler(m.GetClient(), s))
+	return b.Complete(reconcile.Func(s.look))
+}
+
+// look reads the Run. One that was removed, perhaps before its end, leaves nothing behind.
+func (s *Station) look(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	var r v1alpha1.Run
+	err := s.Client.Get(ctx, request.NamespacedName, &r)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, s.Forget(ref.Name{Workspace: request.Namespace, Name: request.Name})
+	} else if err != nil {
+		return reconcile.Result{}, err
+	}
+	return s.Reconcile(ctx, &r)
 }
 
 func runOfPod(_ context.Context, o client.Object) []reconcile.Request {

@@ -73,21 +73,37 @@ func decide(o observation) decision {
 		return decision{act: finish, phase: v1alpha1.RunSucceeded, reason: ReasonSucceeded, message: produced(o)}
 	case o.committed():
 		return decision{act: watch, phase: v1alpha1.RunRunning, reason: ReasonRunning, message: "the output is stored; the pods are ending"}
-	case r.Spec.Cancel && job == nil && o.live() == 0:
-		return decision{act: finish, phase: v1alpha1.RunCancelled, reason: ReasonCancelled, message: "it was cancelled"}
-	case r.Spec.Cancel && job == nil:
-		return decision{act: waitPods, phase: r.Status.Phase, reason: ReasonCancelled, message: "waits for its pods to end"}
-	case r.Spec.Cancel && r.Status.Reason == ReasonCancelled:
-		return decision{act: removeAttempt, phase: r.Status.Phase, reason: ReasonCancelled, message: r.Status.Message}
 	case r.Spec.Cancel:
-		return decision{act: stopAttempt, phase: r.Status.Phase, reason: ReasonCancelled, message: "stops its pods"}
+		return decideCancel(o)
 	case job != nil && r.Status.Reason == ReasonRestarting && attemptOf(job) == r.Status.Attempt:
 		return decision{act: removeAttempt, phase: r.Status.Phase, reason: ReasonRestarting, message: r.Status.Message}
 	case job != nil:
 		return decideAttempt(o, job)
+	}
+	return decideBetween(o)
+}
+
+// decideCancel stops an attempt, waits for its pods and ends.
+func decideCancel(o observation) decision {
+	st := o.run.Status
+	switch {
+	case o.job() != nil && st.Reason == ReasonCancelled:
+		return decision{act: removeAttempt, phase: st.Phase, reason: ReasonCancelled, message: st.Message}
+	case o.job() != nil:
+		return decision{act: stopAttempt, phase: st.Phase, reason: ReasonCancelled, message: "stops its pods"}
 	case o.live() > 0:
-		return decision{act: waitPods, phase: v1alpha1.RunStarting, reason: ReasonRestarting, message: r.Status.Message}
-	case o.attempt() > 0 && r.Status.Reason != ReasonRestarting && r.Status.Phase != v1alpha1.RunQueued:
+		return decision{act: waitPods, phase: st.Phase, reason: ReasonCancelled, message: "waits for its pods to end"}
+	}
+	return decision{act: finish, phase: v1alpha1.RunCancelled, reason: ReasonCancelled, message: "it was cancelled"}
+}
+
+// decideBetween is for a run whose newest attempt, if any, has no Job any more.
+func decideBetween(o observation) decision {
+	st := o.run.Status
+	switch {
+	case o.live() > 0:
+		return decision{act: waitPods, phase: v1alpha1.RunStarting, reason: ReasonRestarting, message: st.Message}
+	case o.attempt() > 0 && st.Reason != ReasonRestarting && st.Phase != v1alpha1.RunQueued:
 		return afterEnd(o, ending{lost: true, message: "its Job was removed"})
 	}
 	return decideStart(o)

@@ -4,6 +4,7 @@ package run
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -118,6 +119,7 @@ func (a *admission) state(ctx context.Context) (queue.State, map[types.UID]types
 			s.Waiting = append(s.Waiting, q)
 		}
 	}
+	a.prune(names)
 	for i := range workspaces.Items {
 		w := &workspaces.Items[i]
 		s.Workspaces = append(s.Workspaces, queue.Workspace{
@@ -130,6 +132,14 @@ func (a *admission) state(ctx context.Context) (queue.State, map[types.UID]types
 		}
 	}
 	return s, names, nil
+}
+
+// prune forgets runs that have ended or were removed.
+func (a *admission) prune(alive map[types.UID]types.NamespacedName) {
+	for _, set := range []map[types.UID]bool{a.asked, a.assumed} {
+		maps.DeleteFunc(set, func(uid types.UID, _ bool) bool { _, ok := alive[uid]; return !ok })
+	}
+	maps.DeleteFunc(a.evict, func(uid types.UID, _ string) bool { _, ok := alive[uid]; return !ok })
 }
 
 // holds says that a run's attempt is under way.

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
@@ -364,6 +365,33 @@ func TestQueue(t *testing.T) {
 		t.Fatalf("woken: %v", requests)
 	}
 	expect(t, w.reconcile("b"), v1alpha1.RunStarting, ReasonStarting, "")
+}
+
+func TestPreempt(t *testing.T) {
+	low, high := newRun("low", 3), newRun("high", 3)
+	low.UID, high.UID, high.Spec.Priority = "uid-low", "uid-high", 9
+	w := newWorld(t, low, high)
+	w.s.queue.preempt = true
+	w.reconcile("low")
+	w.pods("low", 1, corev1.PodRunning, 0, 0, 0)
+	expect(t, w.reconcile("low"), v1alpha1.RunRunning, ReasonRunning, "")
+	expect(t, w.reconcile("high"), v1alpha1.RunQueued, ReasonQuota, "waits for 3 cpu")
+	expect(t, w.reconcile("low"), v1alpha1.RunQueued, ReasonRestarting, "makes room for run high")
+	w.gone("low")
+	w.now = w.now.Add(2 * time.Second)
+	expect(t, w.reconcile("high"), v1alpha1.RunStarting, ReasonStarting, "")
+	expect(t, w.reconcile("low"), v1alpha1.RunQueued, ReasonQuota, "(high)")
+	if r := w.run("low"); r.Status.Failures != 0 || r.Status.Attempt != 1 {
+		t.Errorf("status %+v", r.Status)
+	}
+}
+
+func TestRemovedRunIsForgotten(t *testing.T) {
+	w := newWorld(t)
+	request := reconcile.Request{NamespacedName: client.ObjectKey{Namespace: "w", Name: "r"}}
+	if _, err := w.s.look(context.Background(), request); err != nil || w.forgot != 1 {
+		t.Errorf("forgot %d, %v", w.forgot, err)
+	}
 }
 
 func TestNamesFitHosts(t *testing.T) {
