@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -40,13 +42,15 @@ func testGang(t *testing.T, level string) {
 	t.Run("killed rank", func(t *testing.T) { p.in(t).killedRank() })
 	t.Run("stubborn rank", func(t *testing.T) { p.in(t).stubbornRank() })
 	t.Run("node restarts", func(t *testing.T) { p.in(t).nodeRestarts() })
+	t.Run("operator restarts", func(t *testing.T) { p.in(t).operatorRestarts() })
+	t.Run("environment", func(t *testing.T) { p.in(t).environments() })
 	t.Run("cancel", func(t *testing.T) { p.in(t).cancel() })
 }
 
 func (p *platform) in(t *testing.T) *platform {
 	own := *p
 	own.T = t
-	t.Cleanup(func() { p.node = own.node })
+	t.Cleanup(func() { p.node, p.stop, p.ledger = own.node, own.stop, own.ledger })
 	return &own
 }
 
@@ -57,15 +61,21 @@ func (p *platform) submit(name string, with params) *v1alpha1.Run {
 	p.Helper()
 	text, err := json.Marshal(with)
 	must(p.T, err)
+	return p.create(name, func(r *v1alpha1.Run) { r.Spec.Parameters = p.blob(string(text)) })
+}
+
+func (p *platform) create(name string, change func(*v1alpha1.Run)) *v1alpha1.Run {
+	p.Helper()
 	cpu, memory := resource.MustParse("50m"), resource.MustParse("128Mi")
 	r := &v1alpha1.Run{
 		ObjectMeta: metav1.ObjectMeta{Namespace: workspaceName, GenerateName: name + "-"},
 		Spec: v1alpha1.RunSpec{
 			For: v1alpha1.RunFor{Kind: "Model", Name: "m"}, Step: v1alpha1.StepTrain, Fingerprint: name, Framework: "python",
-			Workers: 3, Command: []string{"python", "ranks.py"}, Code: p.code("testdata/ranks"), Parameters: p.blob(string(text)),
+			Workers: 3, Command: []string{"python", "ranks.py"}, Code: p.code("testdata/ranks"),
 			Resources: v1alpha1.Resources{CPU: &cpu, Memory: &memory}, Retries: 1,
 		},
 	}
+	change(r)
 	must(p.T, p.client.Create(p.Context(), r))
 	p.Cleanup(func() {
 		if p.Failed() {
@@ -198,6 +208,38 @@ func (p *platform) nodeRestarts() {
 	p.results(r)
 	if r.Status.Attempt < 2 || r.Status.Failures != 0 {
 		p.Errorf("attempt %d, %d failures: a lost pod is not the code's fault", r.Status.Attempt, r.Status.Failures)
+	}
+}
+
+// operatorRestarts: the pods never notice, and the attempt that was under way ends well.
+func (p *platform) operatorRestarts() {
+	r := p.submit("restart", params{"steps": steps, "pause": 0.3})
+	p.await(r, "progressed", func() bool { return strings.Contains(r.Status.Progress, "step") })
+	p.restartOperator()
+	p.awaitEnd(r, v1alpha1.RunSucceeded)
+	p.results(r)
+	if r.Status.Attempt != 1 {
+		p.Errorf("attempt %d", r.Status.Attempt)
+	}
+}
+
+func (p *platform) environments() {
+	requirements := []byte("six==1.17.0\n")
+	if _, err := p.envs.Build(p.Context(), requirements, nil); err != nil {
+		p.Skipf("no environment can be built: %v", err)
+	}
+	code := p.TempDir()
+	program := "import json, os, six, sys\njson.dump([six.__version__, sys.prefix], open(os.environ['FATHOM_OUTPUT'] + '/x', 'w'))\n"
+	must(p.T, os.WriteFile(filepath.Join(code, "x.py"), []byte(program), 0o644))
+	r := p.create("environment", func(r *v1alpha1.Run) {
+		r.Spec.Code, r.Spec.Workers, r.Spec.Command = p.code(code), 1, []string{"python", "x.py"}
+		r.Spec.Requirements = p.blob(string(requirements))
+	})
+	p.awaitEnd(r, v1alpha1.RunSucceeded)
+	var m lake.FileManifest
+	must(p.T, json.Unmarshal([]byte(p.read(r.Status.Output)), &m))
+	if got := p.read(string(m.Files[0].Digest)); !strings.Contains(got, "1.17.0") || r.Status.Environment == "" {
+		p.Errorf("the program saw %s in environment %q", got, r.Status.Environment)
 	}
 }
 

@@ -45,6 +45,7 @@ import (
 	"fathom.dev/fathom/api/crds"
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/bundle"
+	"fathom.dev/fathom/internal/environment"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/lake"
@@ -70,6 +71,9 @@ type platform struct {
 	caPEM   []byte
 	door    string
 	changed chan event.GenericEvent
+	envs    *environment.Builder
+	dir     string
+	stop    func() // ends stations and door at once
 }
 
 const workspaceName = "gangs"
@@ -85,15 +89,40 @@ func start(t *testing.T, level string) *platform {
 	p.lake, err = lake.Open(lake.Options{Dir: filepath.Join(dir, "lake")})
 	must(t, err)
 	t.Cleanup(func() { p.lake.Close() })
-	p.ledger, err = staging.OpenLedger(filepath.Join(dir, "staging"))
+	p.dir = dir
+	p.envs, err = environment.New(environment.Options{Dir: filepath.Join(dir, "envs")})
 	must(t, err)
-	t.Cleanup(func() { p.ledger.Close() })
 	p.authority()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	p.startNode(dir, level, listener.Addr().(*net.TCPAddr).Port)
 	p.startOperator(listener)
+	t.Cleanup(func() { p.stop() })
 	return p
+}
+
+// restartOperator is what a restart of Fathom is for runs, the node aside.
+func (p *platform) restartOperator() {
+	p.Helper()
+	p.stop()
+	listener, err := net.Listen("tcp", strings.NewReplacer("https://", "", "door.fathom.internal", "127.0.0.1").Replace(p.door))
+	must(p.T, err)
+	p.startOperator(listener)
+}
+
+// environment does what the desk does: it reads the requirements file and asks the builder.
+func (p *platform) environment(ctx context.Context, requirements ref.Digest) (run.Environment, error) {
+	f, _, err := p.lake.OpenBlob(ctx, requirements)
+	if err != nil {
+		return run.Environment{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return run.Environment{}, fault.Wrap(fault.Unavailable, "requirements", err)
+	}
+	state := p.envs.Ensure(text)
+	return run.Environment{Digest: state.Digest, Ready: state.Ready, Message: state.Message}, state.Err
 }
 
 func must(t *testing.T, err error) {
@@ -178,6 +207,8 @@ func (p *platform) startOperator(listener net.Listener) {
 	p.Helper()
 	scheme, err := operator.Scheme()
 	must(p.T, err)
+	p.ledger, err = staging.OpenLedger(filepath.Join(p.dir, "staging"))
+	must(p.T, err)
 	p.client, err = client.New(p.env.Owner(), client.Options{Scheme: scheme})
 	must(p.T, err)
 	config := p.env.Operator()
@@ -193,7 +224,7 @@ func (p *platform) startOperator(listener net.Listener) {
 	must(p.T, run.New(run.Options{
 		Client: manager.GetClient(), Lake: p.lake, Now: time.Now, Changed: p.changed, Grace: 3 * time.Second,
 		Door:        func() string { return p.door },
-		Environment: func(context.Context, ref.Digest) (run.Environment, error) { return run.Environment{Ready: true}, nil },
+		Environment: p.environment,
 		Report:      p.ledger.Report, Forget: p.ledger.Forget,
 		Logs: func(ctx context.Context, namespace, pod, container string) (io.ReadCloser, error) {
 			return kube.CoreV1().Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(ctx)
@@ -202,11 +233,11 @@ func (p *platform) startOperator(listener net.Listener) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- manager.Start(ctx) }()
-	p.Cleanup(func() { cancel(); <-done })
-	p.serveDoor(manager, listener)
+	door, ledger := p.serveDoor(manager, listener), p.ledger
+	p.stop = func() { cancel(); <-done; door.Close(); ledger.Close() }
 }
 
-func (p *platform) serveDoor(manager ctrl.Manager, listener net.Listener) {
+func (p *platform) serveDoor(manager ctrl.Manager, listener net.Listener) *http.Server {
 	p.Helper()
 	reviews := kubernetes.NewForConfigOrDie(p.env.Doors())
 	authenticator, err := identity.NewAuthenticator(identity.AuthenticatorOptions{Review: review(reviews)})
@@ -236,7 +267,7 @@ func (p *platform) serveDoor(manager ctrl.Manager, listener net.Listener) {
 	s := &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{*cert}}, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go func() { _ = s.ServeTLS(listener, "", "") }()
-	p.Cleanup(func() { s.Close() })
+	return s
 }
 
 func review(c kubernetes.Interface) identity.ReviewFunc {
