@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"fathom.dev/fathom/internal/identity"
@@ -281,4 +282,25 @@ func BenchmarkLogBatch(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*1000/b.Elapsed().Seconds(), "metrics/s")
+}
+
+// BenchmarkLogMetric sends single points from 64 callers through TLS and the door.
+func BenchmarkLogMetric(b *testing.B) {
+	s := start(b)
+	const api = "/mlflow/neurology/api/2.0/mlflow/runs/"
+	s.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 64
+	_, body := s.call("alice-token", "POST", api+"create", `{"experiment_id":"0"}`)
+	id := body["run"].(map[string]any)["info"].(map[string]any)["run_id"].(string)
+	var step atomic.Int64
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			n := step.Add(1)
+			point := fmt.Sprintf(`{"run_id":%q,"key":"loss","value":0.5,"timestamp":%d,"step":%d}`, id, n, n)
+			if status, body := s.call("alice-token", "POST", api+"log-metric", point); status != 200 {
+				b.Fatal(status, body)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "metrics/s")
 }

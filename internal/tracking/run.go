@@ -133,34 +133,7 @@ func (w *Workspace) EnsureRun(ctx context.Context, n NewRun) (Run, error) {
 // CreateRun starts a run in an active experiment and returns it. Invalid: a name, tag or time that is not allowed, a
 // deleted experiment; NotFound: no such experiment; Conflict: a run with that id exists.
 func (w *Workspace) CreateRun(ctx context.Context, n NewRun) (Run, error) {
-	named := tagValue(n.Tags, runNameTag)
-	if n.Name != "" && named != "" && n.Name != named {
-		return Run{}, invalid("Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "+
-			"(run_name='%s', mlflow.runName='%s').", clip(n.Name), clip(named))
-	}
-	if n.Name == "" {
-		n.Name = named
-	}
-	if n.ID == "" {
-		n.ID = newID()
-	}
-	if !idPattern.MatchString(n.ID) {
-		return Run{}, invalid("Invalid value %q for parameter 'run_id' supplied.", clip(n.ID))
-	}
-	info := RunInfo{ID: n.ID, Name: n.Name, User: n.User, Status: Running, Started: n.Started}
-	if info.Name == "" {
-		info.Name = inventName(info.ID)
-	}
-	if named == "" {
-		n.Tags = append(slices.Clone(n.Tags), Tag{runNameTag, info.Name})
-	}
-	tags, err := checkRunTags(n.Tags)
-	if err == nil {
-		err = checkText("run_name", info.Name, MaxRunName)
-	}
-	if err == nil && info.Started < 0 {
-		err = invalid("Invalid value %d for parameter 'start_time' supplied.", info.Started)
-	}
+	info, tags, err := n.check()
 	if err != nil {
 		return Run{}, err
 	}
@@ -187,6 +160,31 @@ func (w *Workspace) CreateRun(ctx context.Context, n NewRun) (Run, error) {
 		return w.setRunTags(t, run, tags)
 	})
 	return Run{RunInfo: info, Tags: sorted(tags)}, err
+}
+
+// check completes the description of a run: its id, its name and the tag that repeats the name.
+func (n NewRun) check() (RunInfo, []Tag, error) {
+	named := tagValue(n.Tags, runNameTag)
+	if n.Name != "" && named != "" && n.Name != named {
+		return RunInfo{}, nil, invalid("Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "+
+			"(run_name='%s', mlflow.runName='%s').", clip(n.Name), clip(named))
+	}
+	info := RunInfo{ID: cmp.Or(n.ID, newID()), User: n.User, Status: Running, Started: n.Started}
+	if !idPattern.MatchString(info.ID) {
+		return info, nil, invalid("Invalid value %q for parameter 'run_id' supplied.", clip(info.ID))
+	}
+	if info.Started < 0 {
+		return info, nil, invalid("Invalid value %d for parameter 'start_time' supplied.", info.Started)
+	}
+	info.Name = cmp.Or(n.Name, named, inventName(info.ID))
+	if err := checkText("run_name", info.Name, MaxRunName); err != nil {
+		return info, nil, err
+	}
+	if named == "" {
+		n.Tags = append(slices.Clone(n.Tags), Tag{runNameTag, info.Name})
+	}
+	tags, err := checkRunTags(n.Tags)
+	return info, tags, err
 }
 
 // Run returns a run with its data, deleted or not.

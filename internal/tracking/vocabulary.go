@@ -148,25 +148,32 @@ var (
 )
 
 func (v *vocabulary) checkOperator(c clause) error {
-	valid := textOperators
 	switch {
 	case v.numeric(c.kind, c.key):
-		valid = numberOperators
-	case c.op == "IS NULL" || c.op == "IS NOT NULL":
+		return oneOf(c.op, numberOperators)
+	case strings.HasPrefix(c.op, "IS "):
 		if v.null && (c.kind == tagKind || c.kind == paramKind) {
 			return nil
 		}
 		return invalid("IS NULL / IS NOT NULL is only supported for tags and params, not for %s", c.kind.say(c.key))
-	case c.op == "IN" || c.op == "NOT IN":
-		if c.kind == datasetKind || c.kind == attributeKind && (v.lists == nil || slices.Contains(v.lists, c.key)) {
+	case strings.HasSuffix(c.op, "IN"):
+		if v.hasLists(c) {
 			return nil
 		}
 		return invalid("Only %v attributes support comparison with a list of quoted string values.", v.lists)
 	case c.kind == attributeKind && v.texts[c.key] == "":
 		return invalid("Invalid attribute key '%s' specified. Valid keys are %v", c.key, v.attributes())
 	}
-	if !slices.Contains(valid, c.op) {
-		return invalid("Invalid comparator '%s' not one of %v", c.op, valid)
+	return oneOf(c.op, textOperators)
+}
+
+func (v *vocabulary) hasLists(c clause) bool {
+	return c.kind == datasetKind || c.kind == attributeKind && (v.lists == nil || slices.Contains(v.lists, c.key))
+}
+
+func oneOf(op string, valid []string) error {
+	if !slices.Contains(valid, op) {
+		return invalid("Invalid comparator '%s' not one of %v", op, valid)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func newWriter(db *sql.DB) (*writer, error) {
 	return w, nil
 }
 
-// do queues the write and waits until it is on disk. When ctx ends first the write may still happen, whole.
+// do queues the write and waits until it is on disk. Once it is queued it waits for the outcome, whatever ctx does.
 func (w *writer) do(ctx context.Context, op string, do func(*tx) error) error {
 	one := &write{op: op, do: do, done: make(chan struct{})}
 	w.closing.RLock()
@@ -84,12 +84,8 @@ func (w *writer) do(ctx context.Context, op string, do func(*tx) error) error {
 		w.closing.RUnlock()
 		return fault.Wrap(fault.Unavailable, op, ctx.Err())
 	}
-	select {
-	case <-one.done:
-		return storeError(op, one.err)
-	case <-ctx.Done():
-		return fault.Wrap(fault.Unavailable, op, ctx.Err())
-	}
+	<-one.done
+	return storeError(op, one.err)
 }
 
 func (w *writer) close() {
