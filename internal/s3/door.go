@@ -62,8 +62,10 @@ type Door struct {
 	backend *backendOf
 	table   []Operation
 	app     *fiber.App
-	once    sync.Once
-	closed  error
+
+	mu        sync.Mutex
+	closed    bool
+	listeners []net.Listener
 }
 
 // New makes the door; [Door.Serve] opens it. Errors: Internal for missing options, Unavailable for a directory that
@@ -126,6 +128,9 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	config := d.opt.TLS.Clone()
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	config.NextProtos = []string{"http/1.1"}
+	if !d.keep(l) {
+		return nil
+	}
 	stop := context.AfterFunc(ctx, func() { _ = d.Close() })
 	defer stop()
 	err := d.app.Listener(tls.NewListener(patient{l}, config), fiber.ListenConfig{DisableStartupMessage: true})
@@ -137,12 +142,30 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 
 // Close stops serving, gives running requests ten seconds, and closes the files. It may be called more than once.
 func (d *Door) Close() error {
-	d.once.Do(func() {
-		err := d.app.ShutdownWithTimeout(10 * time.Second)
-		if errors.Is(err, fiber.ErrNotRunning) {
-			err = nil
-		}
-		d.closed = errors.Join(err, d.store.close())
-	})
-	return d.closed
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	err := d.app.ShutdownWithTimeout(10 * time.Second)
+	if errors.Is(err, fiber.ErrNotRunning) {
+		err = nil
+	}
+	for _, l := range d.listeners {
+		_ = l.Close() // closed already, unless Serve is only about to begin
+	}
+	return errors.Join(err, d.store.close())
+}
+
+// keep notes the listener for Close; it closes it at once when the door is closed already.
+func (d *Door) keep(l net.Listener) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		_ = l.Close()
+		return false
+	}
+	d.listeners = append(d.listeners, l)
+	return true
 }
