@@ -50,10 +50,7 @@ func (d directory) Resolve(host, service, namespace string) ([]netip.Addr, bool)
 	}
 	selector := labels.SelectorFromSet(s.Spec.Selector)
 	for _, p := range d.node.shownPods() {
-		if p.pod.Namespace != namespace || !p.address.IsValid() || !selector.Matches(labels.Set(p.pod.Labels)) {
-			continue
-		}
-		if host != "" && (hostname(p.pod) != host || p.pod.Spec.Subdomain != service) {
+		if !p.address.IsValid() || !p.is(host, service, namespace) || !selector.Matches(labels.Set(p.pod.Labels)) {
 			continue
 		}
 		known = true
@@ -62,6 +59,11 @@ func (d directory) Resolve(host, service, namespace string) ([]netip.Addr, bool)
 		}
 	}
 	return addresses, known
+}
+
+// is tells whether the pod is of the namespace and, when a host is asked for, has that name below the subdomain.
+func (p *shownPod) is(host, subdomain, namespace string) bool {
+	return p.pod.Namespace == namespace && (host == "" || hostname(p.pod) == host && p.pod.Spec.Subdomain == subdomain)
 }
 
 // NamespaceOf finds the running pod with an address.

@@ -270,7 +270,9 @@ func testTerminal(t *testing.T, f *fixture) {
 	f.waitFor("ready")
 	var out bytes.Buffer
 	in, feed := io.Pipe()
-	go func() { _, _ = io.WriteString(feed, "stty -echo; test -t 0 && echo is a $((1+1))-way terminal\nexit 4\n") }()
+	go func() {
+		_, _ = io.WriteString(feed, "stty -echo; test -t 0 && echo is a $((1+1))-way terminal\nexit 4\n")
+	}()
 	code, err := p.Exec(t.Context(), isolation.Exec{Args: []string{"/bin/sh"}, Stdin: in, Stdout: &out, TTY: true})
 	if err != nil || code != 4 || !strings.Contains(out.String(), "2-way terminal") {
 		t.Errorf("code %d, %v, output %q; want 4 and a terminal", code, err, out.String())

@@ -21,7 +21,9 @@ func podVariables(c *cluster) {
 	c.secret("keys", map[string]string{"KEY": "hidden"})
 	settings, keys := v1.LocalObjectReference{Name: "settings"}, v1.LocalObjectReference{Name: "keys"}
 	optional := true
-	field := func(path string) *v1.EnvVarSource { return &v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{FieldPath: path}} }
+	field := func(path string) *v1.EnvVarSource {
+		return &v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{FieldPath: path}}
+	}
 	pod := shell("env", "env | sort", func(p *v1.Pod) {
 		p.Labels = map[string]string{"role": "train"}
 		p.Annotations = map[string]string{"note": "some text"}

@@ -114,7 +114,9 @@ func podOnFailure(c *cluster) {
 
 func podAlways(c *cluster) {
 	c.create(shell("always", "echo round $(wc -l < /shared/x); echo >> /shared/x; exit 0", func(p *v1.Pod) { p.Spec.RestartPolicy = v1.RestartPolicyAlways }, shared,
-		func(p *v1.Pod) { p.Spec.Containers[0].Command[2] = "touch /shared/x; " + p.Spec.Containers[0].Command[2] }))
+		func(p *v1.Pod) {
+			p.Spec.Containers[0].Command[2] = "touch /shared/x; " + p.Spec.Containers[0].Command[2]
+		}))
 	pod := c.await("always", "backing off", func(p *v1.Pod) bool {
 		s := p.Status.ContainerStatuses
 		return len(s) == 1 && s[0].State.Waiting != nil && s[0].State.Waiting.Reason == "CrashLoopBackOff"
@@ -143,7 +145,9 @@ func web(name string, change ...func(*v1.Pod)) *v1.Pod {
 		main := &p.Spec.Containers[0]
 		main.Command = []string{"python3", "-c", server}
 		main.Ports = []v1.ContainerPort{{Name: "http", ContainerPort: 8080}}
-		field := func(path string) *v1.EnvVarSource { return &v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{FieldPath: path}} }
+		field := func(path string) *v1.EnvVarSource {
+			return &v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{FieldPath: path}}
+		}
 		main.Env = []v1.EnvVar{{Name: "IP", ValueFrom: field("status.podIP")}, {Name: "NAME", ValueFrom: field("metadata.name")}, {Name: "FLAG", Value: "/shared/ready"}}
 		main.ReadinessProbe = &v1.Probe{PeriodSeconds: 1, FailureThreshold: 1, ProbeHandler: v1.ProbeHandler{HTTPGet: &v1.HTTPGetAction{Path: "/ready", Port: intstr.FromString("http")}}}
 	}, shared, grace(1)}, change...)...)

@@ -10,6 +10,7 @@ import (
 
 	vk "github.com/virtual-kubelet/virtual-kubelet/node"
 	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -35,7 +36,8 @@ const leaseSeconds = 40
 func (n *Node) register(ctx context.Context) error {
 	controller, err := vk.NewNodeController(vk.NaiveNodeProvider{}, n.object(), n.client.CoreV1().Nodes(),
 		vk.WithNodeEnableLeaseV1(n.client.CoordinationV1().Leases(v1.NamespaceNodeLease), leaseSeconds),
-		vk.WithNodeStatusUpdateInterval(time.Minute))
+		vk.WithNodeStatusUpdateInterval(time.Minute),
+		vk.WithNodeStatusUpdateErrorHandler(n.registerAgain))
 	if err != nil {
 		return fault.Wrap(fault.Internal, "node.Start: register", err)
 	}
@@ -48,6 +50,15 @@ func (n *Node) register(ctx context.Context) error {
 	case <-ctx.Done():
 		return fault.Wrap(fault.Unavailable, "node.Start: register", ctx.Err())
 	}
+}
+
+// registerAgain makes the Node object anew when somebody has deleted it.
+func (n *Node) registerAgain(ctx context.Context, err error) error {
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	_, err = n.client.CoreV1().Nodes().Create(ctx, n.object(), metav1.CreateOptions{})
+	return err
 }
 
 func (n *Node) object() *v1.Node {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,7 +59,7 @@ func hostname(pod *v1.Pod) string {
 	if name == "" {
 		name = pod.Name
 	}
-	return name[:min(len(name), 63)]
+	return strings.TrimRight(name[:min(len(name), 63)], "-.")
 }
 
 // fillVolumes makes the directories of all volumes; called again, it brings their content up to date.

@@ -122,41 +122,50 @@ func (v view) initialized() bool {
 	return true
 }
 
-// phase is decided as a kubelet decides it; a final phase waits until nothing runs any more.
-func (v view) phase() v1.PodPhase {
-	var apps, waiting, running, succeeded, again int
-	initFailed := false
+// tally counts the states of a pod's containers.
+type tally struct {
+	apps, waiting, busy, succeeded, again int
+	initFailed                            bool
+}
+
+func (v view) count() tally {
+	var t tally
 	for _, c := range v.containers {
 		if !c.idle() {
-			running++
+			t.busy++
 		}
+		again := c.ended != nil && restarts(v.pod.Spec.RestartPolicy, c, c.ended.ExitCode)
 		if c.init {
-			initFailed = initFailed || c.ended != nil && !restarts(v.pod.Spec.RestartPolicy, c, c.ended.ExitCode) && !c.succeeded()
+			t.initFailed = t.initFailed || c.ended != nil && !again && !c.succeeded()
 			continue
 		}
-		apps++
+		t.apps++
 		switch {
 		case c.running():
+			continue
 		case c.ended == nil && c.attempt == 0:
-			waiting++
+			t.waiting++
 		case c.succeeded():
-			succeeded++
+			t.succeeded++
 		}
-		if c.ended != nil && c.idle() && !v.stopping && restarts(v.pod.Spec.RestartPolicy, c, c.ended.ExitCode) {
-			again++
+		if again && c.idle() && !v.stopping {
+			t.again++
 		}
 	}
-	final := running == 0
-	switch {
-	case final && (v.verdict.reason != "" || initFailed):
+	return t
+}
+
+// phase is decided as a kubelet decides it; a final phase waits until nothing runs any more.
+func (v view) phase() v1.PodPhase {
+	t := v.count()
+	switch idle := t.busy == 0; {
+	case idle && (v.verdict.reason != "" || t.initFailed || v.stopping && t.succeeded < t.apps):
 		return v1.PodFailed
-	case final && v.stopping && succeeded < apps:
-		return v1.PodFailed
-	case final && succeeded == apps && again == 0:
+	case idle && t.succeeded == t.apps && t.again == 0:
 		return v1.PodSucceeded
-	case !v.initialized() || waiting > 0:
+	case !v.initialized() || t.waiting > 0:
 		return v1.PodPending
-	case final && again == 0:
+	case idle && t.again == 0:
 		return v1.PodFailed
 	}
 	return v1.PodRunning

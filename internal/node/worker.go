@@ -5,7 +5,6 @@ package node
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -51,16 +50,6 @@ type worker struct {
 	closing    int  // containers that have ended and are being released
 	quiet      time.Time
 	background context.Context
-}
-
-// shownPod is what others may know of a pod; it is replaced, never changed.
-type shownPod struct {
-	pod       *v1.Pod
-	address   netip.Addr
-	sandbox   isolation.Pod
-	ready     bool
-	processes map[string]isolation.Process // running ones, by container
-	attempts  map[string]int
 }
 
 // quietTime is how long a pod may take to start before its intermediate state is worth a write to the API.
@@ -365,62 +354,6 @@ func (w *worker) removed() {
 	w.gone = true
 	w.publisher.Gone()
 	w.stop(0)
-}
-
-// publish writes the status, unless the pod is still in the first moments of its start.
-func (w *worker) publish(now time.Time) {
-	if w.gone || w.untouched || w.final && !w.deleting {
-		return
-	}
-	if !w.final {
-		status := w.status(now)
-		starting := status.Phase == v1.PodPending && now.Before(w.quiet) && !w.stopping
-		if starting {
-			return
-		}
-		w.quiet = time.Time{}
-		w.publisher.Publish(status)
-		w.final = isFinal(status.Phase)
-	}
-	if w.deleting && w.released {
-		w.publisher.Remove()
-		w.deleting = false
-	}
-}
-
-func (w *worker) status(now time.Time) v1.PodStatus {
-	return w.view(now).status()
-}
-
-func (w *worker) view(now time.Time) view {
-	v := view{pod: w.pod, hostIP: w.node.hostAddress().String(), startTime: w.startTime, now: now,
-		containers: w.containers, verdict: w.verdict, stopping: w.stopping}
-	if shown := w.shown.Load(); shown != nil && shown.address.IsValid() {
-		v.podIP = shown.address.String()
-	}
-	return v
-}
-
-// show replaces what others may know of the pod.
-func (w *worker) show() {
-	s := &shownPod{pod: w.pod, sandbox: w.sandbox, processes: map[string]isolation.Process{}, attempts: map[string]int{}}
-	if old := w.shown.Load(); old != nil {
-		s.address = old.address
-	}
-	if w.sandbox != nil {
-		s.address = w.sandbox.Address()
-	}
-	s.ready = w.sandbox != nil && !w.stopping
-	for _, c := range w.containers {
-		s.attempts[c.spec.Name] = c.attempt
-		if c.running() {
-			s.processes[c.spec.Name] = c.process
-		}
-		if (!c.init || c.sidecar()) && !(c.running() && c.ready) {
-			s.ready = false
-		}
-	}
-	w.shown.Store(s)
 }
 
 func (w *worker) containerDir(c *container) string {

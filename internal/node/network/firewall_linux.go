@@ -38,6 +38,8 @@ func (n *Network) openFilter(ports []uint16) error {
 	for _, p := range ports {
 		rule(input, expr.VerdictAccept, from(destination(unix.IPPROTO_TCP, p)...)...)
 	}
+	c.AddRule(&nftables.Rule{Table: table, Chain: input, Exprs: append(from(protocol(unix.IPPROTO_TCP)...), // refused, not just unanswered
+		&expr.Reject{Type: unix.NFT_REJECT_TCP_RST})})
 	rule(input, expr.VerdictDrop, from()...)
 	rule(forward, expr.VerdictDrop, from(n.notToPods()...)...)
 	return c.Flush()
