@@ -170,7 +170,7 @@ func (p *platform) startNode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.node, err = node.Start(ctx, node.Options{
+	p.node, err = node.Start(context.WithoutCancel(ctx), node.Options{ // it lives until it is stopped
 		Name: p.control.NodeName(), Dir: p.path("node"), RESTConfig: p.control.RESTConfig(kube.Node),
 		RuncPath: filepath.Join(p.binDir, "runc"), Isolation: p.isolation, EnvDir: p.path("envs"), BinDir: p.binDir,
 		Python: p.envs.Interpreter(),

@@ -121,7 +121,7 @@ func (p Pair) Write(dir, name string) error {
 
 func (a *Authority) selfSign(path string) error {
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "fathom"},
+		Subject:               pkix.Name{CommonName: "fathom authority"},
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 		IsCA:                  true,
 		BasicConstraintsValid: true,
@@ -184,7 +184,7 @@ func (a *Authority) Client(user string, groups []string, ttl time.Duration) (Pai
 // Serving makes a certificate for a TLS server.
 func (a *Authority) Serving(names []string, ips []net.IP, ttl time.Duration) (Pair, error) {
 	return a.leaf(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: "fathom"},
+		Subject:     pkix.Name{CommonName: "fathom server"},
 		DNSNames:    names,
 		IPAddresses: ips,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
