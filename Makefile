@@ -3,6 +3,8 @@
 #   make demo          set up, build, and run the Parkinson's study end to end; ONCE=1 ends by itself
 #   make test          set up, build, and run every check
 #   make verify        regenerate what is generated and fail on a difference
+#   make lint          format, vet, staticcheck
+#   make setup         Debian packages for tests of pages, when root; everything else needs no installation
 #   make bench         figures beside their floors and peers
 SHELL := /bin/bash
 ROOT := $(CURDIR)
@@ -11,8 +13,10 @@ BIN := $(ROOT)/bin
 KUBE := k8s.io/component-base/version
 LDFLAGS := -s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36
 ONNXRUNTIME_NPM := onnxruntime-node@1.30.0
+UV := uv==0.13.9
+PACKAGES := chromium
 
-.PHONY: build demo test verify generate lint bench clean setup-judges
+.PHONY: build demo test verify generate lint bench clean setup judges judges-lock
 
 build: $(BIN)/libonnxruntime.so.1
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/fathom ./cmd/fathom-server ./cmd/fathom-step
@@ -25,11 +29,55 @@ $(BIN)/libonnxruntime.so.1:
 	cd $(TOOLS)/npm && npm pack --silent $(ONNXRUNTIME_NPM) && tar -xzf onnxruntime-node-*.tgz && rm onnxruntime-node-*.tgz
 	cp $(TOOLS)/npm/package/bin/napi-v*/linux/$$(node -p process.arch)/libonnxruntime.so.1 $@
 
+# What is generated from the kinds and from the command line's own help.
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/crds docs/reference.md docs/cli
+
 generate: $(TOOLS)/bin/controller-gen
 	$(TOOLS)/bin/controller-gen object:headerFile=hack/license.go.txt paths=./api/...
 	$(TOOLS)/bin/controller-gen crd:allowDangerousTypes=true,maxDescLen=200 paths=./api/... output:crd:dir=./api/crds
+	$(TOOLS)/bin/controller-gen crd:allowDangerousTypes=true paths=./api/... output:crd:dir=$(TOOLS)/crds
+	go run ./hack/reference $(TOOLS)/crds > $(TOOLS)/reference.md && mv $(TOOLS)/reference.md docs/reference.md
+	go build -o $(TOOLS)/bin/fathom ./cmd/fathom
+	go run ./hack/cli $(TOOLS)/bin/fathom docs/cli
 
-$(TOOLS)/bin/controller-gen $(TOOLS)/bin/staticcheck: tools/go.mod
+verify: generate
+	@git diff --exit-code -- $(GENERATED) || { echo 'make verify: commit what make generate changed'; exit 1; }
+	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); test -z "$$new" || { echo "make verify: not committed: $$new"; exit 1; }
+
+lint: $(TOOLS)/bin/staticcheck
+	@wrong=$$(git ls-files -co --exclude-standard '*.go' | xargs -r ls 2>/dev/null | xargs -r gofmt -l); test -z "$$wrong" || { echo "not formatted: $$wrong"; exit 1; }
+	go vet ./...
+	$(TOOLS)/bin/staticcheck ./...
+
+# Everything. Tests that were skipped are listed with their reason at the end.
+test: setup build judges verify lint $(TOOLS)/bin/gotestsum
+	PATH=$(TOOLS)/bin:$$PATH FATHOM_PYTHON=$(TOOLS)/judges/bin/python FATHOM_ONNXRUNTIME=$(BIN)/libonnxruntime.so.1 FATHOM_RUNC=$(BIN)/runc \
+		$(TOOLS)/bin/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -p 2 -timeout 20m ./...
+
+$(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum) &: tools/go.mod
 	mkdir -p $(TOOLS)/bin
-	go -C tools build -o $(TOOLS)/bin/ sigs.k8s.io/controller-tools/cmd/controller-gen honnef.co/go/tools/cmd/staticcheck
-	touch $(TOOLS)/bin/*
+	go -C tools build -o $(TOOLS)/bin/ sigs.k8s.io/controller-tools/cmd/controller-gen honnef.co/go/tools/cmd/staticcheck gotest.tools/gotestsum
+	touch $(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum)
+
+# Other people's clients, which judge the doors and the numbers; pinned in tools/judges.txt.
+judges: $(TOOLS)/judges/.done
+$(TOOLS)/judges/.done: tools/judges.txt $(TOOLS)/uv/bin/uv
+	$(TOOLS)/uv/bin/uv venv --quiet --clear --python python3 $(TOOLS)/judges
+	UV_PYTHON_DOWNLOADS=never $(TOOLS)/uv/bin/uv pip install --quiet --only-binary :all: --python $(TOOLS)/judges/bin/python -r tools/judges.txt
+	touch $@
+
+judges-lock: $(TOOLS)/uv/bin/uv
+	$(TOOLS)/uv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header --python-version 3.11 tools/judges.in -o tools/judges.txt
+
+$(TOOLS)/uv/bin/uv:
+	python3 -m venv $(TOOLS)/uv
+	$(TOOLS)/uv/bin/pip install --quiet --disable-pip-version-check $(UV)
+	mkdir -p $(TOOLS)/bin && ln -sf ../uv/bin/uv $(TOOLS)/bin/uv
+
+# Pages are looked at with Chromium. Without root, or without apt, the tests that need it are skipped and say so.
+setup:
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; } \
+			|| echo 'setup: $(PACKAGES) could not be installed; tests of pages are skipped'; \
+	else echo 'setup: not root: install $(PACKAGES) for the tests of pages'; fi
