@@ -4,6 +4,8 @@ package inference
 
 import (
 	"net/http"
+	"slices"
+	"strconv"
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/oip"
@@ -14,7 +16,7 @@ func (s *server) describe() oip.Metadata {
 	m := oip.Metadata{
 		Name: s.Name, Versions: []string{}, Platform: "onnxruntime_onnx",
 		Inputs: specs(s.Session.Signature().Inputs), Outputs: specs(s.Session.Signature().Outputs),
-		Convention: s.Signature.Convention, Classes: s.Classes, Label: s.Signature.Label, Scores: s.Signature.Scores,
+		Convention: s.Signature.Convention, Classes: columnOrder(s.Session.Signature().Classes, s.Classes), Label: s.Signature.Label, Scores: s.Signature.Scores,
 	}
 	if s.Version != "" {
 		m.Versions = append(m.Versions, s.Version)
@@ -23,6 +25,40 @@ func (s *server) describe() oip.Metadata {
 		m.Features = append(m.Features, oip.Feature{Name: f.Name, Type: f.Type})
 	}
 	return m
+}
+
+// columnOrder is the order of the classes in the model's scores: the model's own where it names the same classes.
+func columnOrder(own, classes []string) []string {
+	if len(own) != len(classes) {
+		return classes
+	}
+	order := make([]string, 0, len(own))
+	for _, label := range own {
+		at := slices.IndexFunc(classes, func(class string) bool { return sameClass(class, label) })
+		if at < 0 || slices.Contains(order, classes[at]) {
+			return classes
+		}
+		order = append(order, classes[at])
+	}
+	return order
+}
+
+// sameClass compares labels as text or as numbers: "1" and "1.0" are one class, and so are "true" and "1".
+func sameClass(a, b string) bool {
+	x, okX := classNumber(a)
+	y, okY := classNumber(b)
+	return a == b || (okX && okY && x == y)
+}
+
+func classNumber(s string) (float64, bool) {
+	switch s {
+	case "true", "True":
+		return 1, true
+	case "false", "False":
+		return 0, true
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	return v, err == nil
 }
 
 func specs(list []predict.Spec) []oip.Spec {

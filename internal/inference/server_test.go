@@ -52,6 +52,9 @@ func load(t testing.TB, name string) *predict.Session {
 var matrix = evaluate.Signature{Convention: predict.Matrix, Scores: "probabilities",
 	Features: []evaluate.Feature{{Name: "age", Type: "number"}, {Name: "weight", Type: "number"}}}
 
+// matrix0 knows no features: only the inputs of the file can be sent.
+var matrix0 = evaluate.Signature{}
+
 var columns = evaluate.Signature{Convention: predict.Columns, Scores: "p",
 	Features: []evaluate.Feature{{Name: "age", Type: "number"}, {Name: "sex", Type: "text"}, {Name: "site", Type: "text"}}}
 

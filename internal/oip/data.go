@@ -3,6 +3,7 @@
 package oip
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 
@@ -47,6 +48,9 @@ func parseData(t Tensor, text []byte, count int64) (any, error) {
 	return list(t, text, count, func(v []byte) (string, bool) {
 		if v[0] != '"' {
 			return "", false
+		}
+		if bytes.IndexByte(v, '\\') < 0 {
+			return string(v[1 : len(v)-1]), true
 		}
 		s, err := jsontext.AppendUnquote(nil, v)
 		return string(s), err == nil

@@ -10,7 +10,11 @@
 // Protocol: github.com/kserve/open-inference-protocol; extension: Triton's extension_binary_data.md.
 package oip
 
-import "fathom.dev/fathom/internal/fault"
+import (
+	"strings"
+
+	"fathom.dev/fathom/internal/fault"
+)
 
 // HeaderLength is the header that says where the JSON ends and the raw bytes begin.
 const HeaderLength = "Inference-Header-Content-Length"
@@ -44,8 +48,8 @@ func invalid(format string, args ...any) *fault.Error {
 
 // clip keeps a client's text short in a message.
 func clip[T ~string | ~[]byte](s T) string {
-	if len(s) > 60 {
-		return string(s[:60]) + "…"
+	if len(s) > 100 {
+		return strings.ToValidUTF8(string(s[:100]), "") + "…"
 	}
 	return string(s)
 }

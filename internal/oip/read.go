@@ -241,10 +241,10 @@ func syntax(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &bad):
-		return invalid("the body is not JSON: %s (byte %d)", cause(bad), bad.ByteOffset)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return invalid("the body is not JSON: it ends early")
+	case errors.As(err, &bad):
+		return invalid("the body is not JSON: %s (byte %d)", cause(bad), bad.ByteOffset)
 	}
 	return fault.New(fault.Invalid, "", "the body is not JSON")
 }
@@ -252,14 +252,7 @@ func syntax(err error) error {
 func cause(bad *jsontext.SyntacticError) string {
 	text := strings.TrimPrefix(bad.Err.Error(), "jsontext: ")
 	if strings.Contains(text, "'N'") || strings.Contains(text, "'I'") {
-		text += "; NaN and Infinity are not JSON, send null for a missing number"
+		text += "; NaN and Infinity are not JSON, a missing number is null"
 	}
-	return clip2(text)
-}
-
-func clip2(s string) string {
-	if len(s) > 200 {
-		return s[:200] + "…"
-	}
-	return s
+	return clip(text)
 }

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/oip"
+	"fathom.dev/fathom/internal/ref"
+)
+
+const (
+	attempts = 3       // replicas that may break while they hold one request: it may be what breaks them
+	whole    = 1 << 20 // bytes of an answer that are held back until it is complete
+)
+
+// errHeld is the cause of a context that ended because no replica became free.
+var errHeld = errors.New("held too long")
+
+// passed are the request headers a replica gets; credentials never reach it.
+var passed = []string{"Content-Type", "Content-Encoding", "Accept", oip.HeaderLength}
+
+// returned are the answer's headers a client gets.
+var returned = []string{"Content-Type", "Retry-After", oip.HeaderLength}
+
+// exchange is one request on its way.
+type exchange struct {
+	name ref.Name
+	pool *pool
+	id   string
+	path string // below the replica's root
+	head http.Header
+	body []byte
+	verb string
+	// of the answer
+	slot     slot
+	status   int
+	answered http.Header
+	answer   []byte // whole, unless rest is set
+	rest     io.ReadCloser
+}
+
+func (g *gateway) live(w http.ResponseWriter, r *http.Request) {
+	if _, err := g.lookup(r); err != nil {
+		fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// ready tells whether a request would be answered without waiting for a replica to start.
+func (g *gateway) ready(w http.ResponseWriter, r *http.Request) {
+	target, err := g.lookup(r)
+	if err == nil && len(target.Addresses) == 0 {
+		err = fault.New(fault.Unavailable, "", "no replica is ready")
+	}
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+func (g *gateway) lookup(r *http.Request) (Target, error) {
+	name, err := endpoint(r)
+	if err != nil {
+		return Target{}, err
+	}
+	target, found := g.Backends(name)
+	if !found {
+		return Target{}, noEndpoint(name)
+	}
+	return target, nil
+}
+
+// forward passes on a request without a body.
+func (g *gateway) forward(w http.ResponseWriter, r *http.Request) {
+	x, err := g.exchange(r)
+	if err == nil {
+		err = g.deliver(r.Context(), x)
+	}
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	x.write(w)
+}
+
+// infer passes on a prediction, counts it and keeps it.
+func (g *gateway) infer(w http.ResponseWriter, r *http.Request) {
+	start := g.Now()
+	x, err := g.exchange(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	free, err := g.read(r, x)
+	if err == nil {
+		defer free()
+		err = g.deliver(r.Context(), x)
+	}
+	if err != nil {
+		w.Header().Set(RequestHeader, x.id)
+		fail(w, r, err)
+		x.pool.use.done(x.slot.target.Version, code(r.Context(), err), g.Now().Sub(start))
+		return
+	}
+	x.write(w)
+	x.pool.use.done(x.slot.target.Version, x.status, g.Now().Sub(start))
+	g.keep(r.Context(), w, x, start)
+}
+
+// code is the status that is counted for an error; 499 as nginx has it when the client left.
+func code(ctx context.Context, err error) int {
+	if ctx.Err() != nil {
+		return 499
+	}
+	return fault.HTTPStatus(fault.KindOf(err))
+}
+
+func (g *gateway) exchange(r *http.Request) (*exchange, error) {
+	name, err := endpoint(r)
+	if err != nil {
+		return nil, err
+	}
+	id, err := requestID(r)
+	if err != nil {
+		return nil, err
+	}
+	p, err := g.pool(name)
+	if err != nil {
+		return nil, err
+	}
+	x := &exchange{name: name, pool: p, id: id, verb: r.Method, head: http.Header{RequestHeader: {id}}}
+	x.path = strings.TrimPrefix(r.URL.Path, Prefix+name.Workspace+"/"+name.Name)
+	for _, header := range passed {
+		if values := r.Header[http.CanonicalHeaderKey(header)]; len(values) > 0 {
+			x.head[http.CanonicalHeaderKey(header)] = values[:1]
+		}
+	}
+	return x, nil
+}
+
+// deliver sends the request to replicas until one has answered.
+func (g *gateway) deliver(ctx context.Context, x *exchange) error {
+	held, cancel := context.WithTimeoutCause(ctx, g.Hold, errHeld)
+	defer cancel()
+	for broken := 0; ; {
+		s, err := x.pool.acquire(held)
+		if err != nil {
+			return err
+		}
+		x.slot = s
+		verdict, err := g.try(ctx, x)
+		if verdict == broke {
+			broken++
+		}
+		if verdict == final || broken == attempts {
+			return err
+		}
+		x.pool.use.retries.Inc()
+	}
+}
+
+// verdict on one try.
+type verdict int
+
+const (
+	final   verdict = iota // answered, or nothing can help
+	refused                // the replica never had the request
+	broke                  // the replica had the request, or a part of it, and did not answer
+)
+
+// try sends the request to one replica.
+func (g *gateway) try(ctx context.Context, x *exchange) (v verdict, err error) {
+	limited, cancel := context.WithTimeout(ctx, g.Timeout)
+	defer func() {
+		if x.rest == nil {
+			cancel()
+			x.pool.release(x.slot)
+			return
+		}
+		x.rest = &closer{x.rest, func() { cancel(); x.pool.release(x.slot) }}
+	}()
+	response, err := g.transport.RoundTrip(x.request(limited))
+	if err == nil {
+		x.answer, err = io.ReadAll(io.LimitReader(response.Body, whole))
+	}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return final, fault.Wrap(fault.Unavailable, "", ctx.Err())
+	case limited.Err() != nil:
+		return final, fault.New(fault.Unavailable, "", "version %d of endpoint %s has not answered within %s", x.slot.target.Version, x.name, g.Timeout)
+	default:
+		x.pool.distrust(x.slot.address)
+		if isDial(err) {
+			v = refused
+		} else {
+			v = broke
+		}
+		return v, fault.New(fault.Unavailable, "", "the replicas of endpoint %s break their connections", x.name)
+	}
+	if response.StatusCode == http.StatusServiceUnavailable {
+		_ = response.Body.Close()
+		x.pool.distrust(x.slot.address)
+		return refused, fault.New(fault.Unavailable, "", "the replicas of endpoint %s are stopping", x.name)
+	}
+	x.status, x.answered = response.StatusCode, response.Header
+	if len(x.answer) < whole {
+		return final, response.Body.Close()
+	}
+	x.rest = response.Body
+	return final, nil
+}
+
+func (x *exchange) request(ctx context.Context) *http.Request {
+	r := &http.Request{
+		Method: x.verb, URL: &url.URL{Scheme: "http", Host: x.slot.address, Path: x.path}, Host: x.slot.address,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: x.head, ContentLength: int64(len(x.body)),
+	}
+	if len(x.body) > 0 {
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.body)), nil }
+		r.Body, _ = r.GetBody()
+	}
+	return r.WithContext(ctx)
+}
+
+// write sends the answer to the client.
+func (x *exchange) write(w http.ResponseWriter) {
+	head := w.Header()
+	for _, header := range returned {
+		if values := x.answered[http.CanonicalHeaderKey(header)]; len(values) > 0 {
+			head[http.CanonicalHeaderKey(header)] = values[:1]
+		}
+	}
+	head.Set(VersionHeader, strconv.FormatInt(x.slot.target.Version, 10))
+	head.Set(RequestHeader, x.id)
+	head.Set("X-Content-Type-Options", "nosniff")
+	if x.rest == nil {
+		head.Set("Content-Length", strconv.Itoa(len(x.answer)))
+	} else if length := x.answered.Get("Content-Length"); length != "" {
+		head.Set("Content-Length", length)
+	}
+	w.WriteHeader(x.status)
+	_, err := w.Write(x.answer)
+	if x.rest == nil {
+		return // nobody is left to tell about err
+	}
+	defer func() { _ = x.rest.Close() }()
+	if err == nil {
+		_, err = io.Copy(w, x.rest)
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler) // a cut answer must not look like a whole one
+	}
+}
+
+// closer gives the slot back when the rest of the answer has been read.
+type closer struct {
+	io.ReadCloser
+	done func()
+}
+
+func (c *closer) Close() error {
+	defer c.done()
+	return c.ReadCloser.Close()
+}
+
+// isDial reports whether no connection came about.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
