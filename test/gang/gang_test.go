@@ -24,7 +24,10 @@ import (
 	"fathom.dev/fathom/internal/testenv"
 )
 
-const steps = 12
+const (
+	steps = 12
+	grace = 3 * time.Second
+)
 
 func TestGangInSandboxes(t *testing.T) { testGang(t, "sandbox") }
 func TestGangOfProcesses(t *testing.T) { testGang(t, "process") }
@@ -190,9 +193,15 @@ func (p *platform) killedRank() {
 	}
 }
 
-// stubbornRank: rank 2 ignores SIGTERM; the gang restarts all the same, once it is killed.
+// stubbornRank: rank 2 ignores SIGTERM and that its peers are gone; the gang restarts all the same, once it is killed.
 func (p *platform) stubbornRank() {
 	r := p.submit("stubborn", params{"steps": steps, "die_at": 4, "pause": 0.4, "stubborn": 2})
+	p.await(r, "restarted", func() bool { return r.Status.Reason == "Restarting" })
+	began := time.Now()
+	p.await(r, "began again", func() bool { return r.Status.Attempt == 2 })
+	if took := time.Since(began); took < grace-time.Second || took > grace+10*time.Second {
+		p.Errorf("the stubborn rank was given %s, its grace period is %s", took, grace)
+	}
 	p.awaitEnd(r, v1alpha1.RunSucceeded)
 	p.results(r)
 	if r.Status.Attempt != 2 {
@@ -251,7 +260,7 @@ func (p *platform) cancel() {
 	must(p.T, p.client.Patch(p.Context(), r, client.MergeFrom(before)))
 	began := time.Now()
 	p.awaitEnd(r, v1alpha1.RunCancelled)
-	if took := time.Since(began); took > 20*time.Second {
+	if took := time.Since(began); took < grace-time.Second || took > grace+10*time.Second {
 		p.Errorf("it took %s to cancel", took)
 	}
 	if !strings.Contains(p.read(r.Status.Log), fmt.Sprintf("rank %d of 3", 1)) {

@@ -222,7 +222,7 @@ func (p *platform) startOperator(listener net.Listener) {
 		EnsureBucket: func(context.Context, string) error { return nil }, Isolation: func() string { return "test" },
 	}).SetupWithManager(manager))
 	must(p.T, run.New(run.Options{
-		Client: manager.GetClient(), Lake: p.lake, Now: time.Now, Changed: p.changed, Grace: 3 * time.Second,
+		Client: manager.GetClient(), Lake: p.lake, Now: time.Now, Changed: p.changed, Grace: grace,
 		Door:        func() string { return p.door },
 		Environment: p.environment,
 		Report:      p.ledger.Report, Forget: p.ledger.Forget,

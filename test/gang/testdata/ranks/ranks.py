@@ -42,6 +42,8 @@ def connect(host, port):
 def line(f):
     text = f.readline()
     if not text:
+        while params.get("stubborn") == rank:
+            time.sleep(1)  # as some frameworks do when they lose a peer
         raise SystemExit(f"rank {rank}: a peer is gone")
     return json.loads(text)
 
