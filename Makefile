@@ -32,13 +32,12 @@ $(BIN)/libonnxruntime.so.1:
 # What is generated from the kinds and from the command line's own help.
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/crds docs/reference.md docs/cli
 
-generate: $(TOOLS)/bin/controller-gen
+generate: build $(TOOLS)/bin/controller-gen
 	$(TOOLS)/bin/controller-gen object:headerFile=hack/license.go.txt paths=./api/...
 	$(TOOLS)/bin/controller-gen crd:allowDangerousTypes=true,maxDescLen=200 paths=./api/... output:crd:dir=./api/crds
 	$(TOOLS)/bin/controller-gen crd:allowDangerousTypes=true paths=./api/... output:crd:dir=$(TOOLS)/crds
 	go run ./hack/reference $(TOOLS)/crds > $(TOOLS)/reference.md && mv $(TOOLS)/reference.md docs/reference.md
-	go build -o $(TOOLS)/bin/fathom ./cmd/fathom
-	go run ./hack/cli $(TOOLS)/bin/fathom docs/cli
+	go run ./hack/cli $(BIN)/fathom docs/cli
 
 verify: generate
 	@git diff --exit-code -- $(GENERATED) || { echo 'make verify: commit what make generate changed'; exit 1; }
