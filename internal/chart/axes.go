@@ -12,7 +12,7 @@ type plot struct {
 }
 
 // newPlot draws grid, ticks, axis titles and legend; slots without ticks (categories) are left to the caller.
-func newPlot(l Labels, x, y axis, legend []string, height float64) *plot {
+func newPlot(l Labels, x, y axis, legend []string, width, height float64) *plot {
 	p := &plot{canvas: canvas{width: width}, left: 14, right: width - 14}
 	for _, t := range y.ticks {
 		p.left = math.Max(p.left, textWidth(t.label)+10)
@@ -46,8 +46,8 @@ func (p *plot) xTicks(x axis) {
 		at := p.x.at(t.value)
 		p.line("x", at, p.bottom, at, p.bottom+4)
 		class := "t c v"
-		if half := textWidth(t.label) / 2; i == len(x.ticks)-1 && at+half > width {
-			at, class = width, "t e v"
+		if half := textWidth(t.label) / 2; i == len(x.ticks)-1 && at+half > p.width {
+			at, class = p.width, "t e v"
 		}
 		p.text(class, at, p.bottom+17, t.label)
 	}
@@ -62,7 +62,7 @@ func (p *plot) legend(names []string) {
 	p.top += 16
 	for i, name := range names {
 		name = cut(name, 160)
-		if w := textWidth(name) + 30; x+w > width && x > 2 {
+		if w := textWidth(name) + 30; x+w > p.width && x > 2 {
 			x, p.top = 2, p.top+18
 		}
 		p.mark(i, series(i)+" b", x+6, p.top-4.5, 5, "")

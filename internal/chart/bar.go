@@ -13,9 +13,6 @@ type Group struct {
 	Values []float64
 }
 
-// tall is the height of a plotting area.
-const tall = 230
-
 // Bars draws a bar for each series of each group, from zero; lying when the names or the groups are too many to stand.
 func Bars(l Labels, names []string, groups []Group) SVG {
 	var all []float64
@@ -38,7 +35,7 @@ func Bars(l Labels, names []string, groups []Group) SVG {
 }
 
 func standing(l Labels, names []string, groups []Group, y axis) SVG {
-	p := newPlot(l, axis{}, y, names, tall)
+	p := newPlot(l, axis{}, y, names, width, tall)
 	slot := (p.right - p.left) / float64(len(groups))
 	bar := math.Min(slot*0.78/float64(max(1, len(names))), 56)
 	tell := bar >= 22

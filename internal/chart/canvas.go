@@ -12,8 +12,14 @@ import (
 	"unicode/utf8"
 )
 
-// width of every figure in its own units; a letter is 12.5 of them high.
-const width = 480
+// Sizes of figures in their own units; a letter is 12.5 of them high. Square figures are narrow, so that two fit side by
+// side.
+const (
+	width  = 480
+	narrow = 360
+	tall   = 230 // height of a plotting area
+	square = 300 // height of a square one
+)
 
 const letter = 6.9 // mean width of a letter
 

@@ -7,18 +7,18 @@ package chart
 func ROC(l Labels, curve []Point, at *Point, note string) SVG {
 	defaults(&l, "1 − specificity (false positive rate)", "sensitivity (true positive rate)",
 		"The curve of true against false positive rate over all thresholds. "+note)
-	p := newPlot(l, share(), share(), nil, 380)
+	p := newPlot(l, share(), share(), nil, narrow, square)
 	p.line("r", p.left, p.bottom, p.right, p.top)
 	p.curve(curve, true)
 	p.corner(at, note)
-	return p.done(l, 460)
+	return p.done(l, 440)
 }
 
 // PrecisionRecall draws precision against recall; prevalence is the precision of guessing, drawn as the line of chance.
 func PrecisionRecall(l Labels, curve []Point, prevalence float64, at *Point, note string) SVG {
 	defaults(&l, "recall (sensitivity)", "precision (positive predictive value)",
 		"The curve of precision against recall over all thresholds. "+note)
-	p := newPlot(l, share(), share(), nil, 380)
+	p := newPlot(l, share(), share(), nil, narrow, square)
 	if finite(prevalence) {
 		y := p.y.at(prevalence)
 		p.line("r", p.left, y, p.right, y)
@@ -28,7 +28,7 @@ func PrecisionRecall(l Labels, curve []Point, prevalence float64, at *Point, not
 		p.mark(0, series(1)+" b", p.x.at(at.X), p.y.at(at.Y), 5, at.Label)
 	}
 	p.text("", p.left+12, p.bottom-12, note)
-	return p.done(l, 460)
+	return p.done(l, 440)
 }
 
 // Bin compares a mean predicted probability with the observed share and its interval.
@@ -40,7 +40,7 @@ type Bin struct {
 // Calibration draws observed against predicted probability with intervals and the line on which both agree.
 func Calibration(l Labels, bins []Bin, note string) SVG {
 	defaults(&l, "predicted probability", "observed share", "Observed share against predicted probability in groups of equal size. "+note)
-	p := newPlot(l, share(), share(), nil, 380)
+	p := newPlot(l, share(), share(), nil, narrow, square)
 	p.line("r", p.left, p.bottom, p.right, p.top)
 	var path []point
 	for _, b := range bins {
@@ -59,7 +59,7 @@ func Calibration(l Labels, bins []Bin, note string) SVG {
 		}
 	}
 	p.text("e", p.right-8, p.bottom-12, note)
-	return p.done(l, 460)
+	return p.done(l, 440)
 }
 
 func (p *plot) curve(points []Point, filled bool) {

@@ -4,7 +4,7 @@
 // calibration, intervals and importances.
 //
 // A figure takes its ink from the text around it (currentColor) and its colours from the variables in [Style], so it
-// follows the page into dark mode and onto paper. It is drawn 480 units wide and scales to the width that it is given;
+// follows the page into dark mode and onto paper. It is drawn 360 or 480 units wide and scales to the width that it is given;
 // letters stay readable on a phone. Every mark tells its numbers in a <title>, the figure has a name and a description
 // for people who do not see it, and series differ by shape or dash besides colour. The same data gives the same bytes.
 //

@@ -43,7 +43,7 @@ func Histogram(l Labels, samples []Sample, bins int) SVG {
 	if l.Y == "" {
 		l.Y = "count"
 	}
-	p := newPlot(l, x, numbers(0, top, 4), names, tall)
+	p := newPlot(l, x, numbers(0, top, 4), names, width, tall)
 	class := " b"
 	if len(samples) > 1 {
 		class = " o"

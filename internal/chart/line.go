@@ -55,10 +55,10 @@ func Agreement(l Labels, points []Point) SVG {
 		l.Description = fmt.Sprintf("%d points between %s and %s, and the line on which both values are equal.", len(points), Number(low), Number(high))
 	}
 	a := numbers(low, high, 5)
-	p := newPlot(l, a, a, nil, 400)
+	p := newPlot(l, a, a, nil, narrow, square)
 	p.line("r", p.left, p.bottom, p.right, p.top)
 	p.points(0, all[0], nil, 3, "p")
-	return p.done(l, 460)
+	return p.done(l, 440)
 }
 
 func pointPlot(l *Labels, all []Series, moments bool) (*plot, []string) {
@@ -80,7 +80,7 @@ func pointPlot(l *Labels, all []Series, moments bool) (*plot, []string) {
 	if moments {
 		x = times(lowX, highX)
 	}
-	return newPlot(*l, x, numbers(lowY, highY, 5), names, tall), names
+	return newPlot(*l, x, numbers(lowY, highY, 5), names, width, tall), names
 }
 
 func (p *plot) points(i int, s Series, names []string, r float64, class string) {

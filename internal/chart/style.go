@@ -17,6 +17,7 @@ svg.fc{display:block;width:100%;height:auto;overflow:visible}
 .fc .b{fill:var(--c)}.fc .o{fill:var(--c);fill-opacity:.5;stroke:var(--c)}.fc .p{fill:var(--c);fill-opacity:.75;stroke:var(--c)}
 .fc .l{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round}.fc .i{stroke:var(--c);stroke-width:1.6}
 .fc .u{fill:var(--c);fill-opacity:.12}
+@media (max-width:32rem){.fc text{font-size:14px}.fc .a{font-size:13.5px}}
 `
 
 const seriesColours = 6 // then they begin again

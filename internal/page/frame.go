@@ -51,10 +51,23 @@ blockquote{margin:1rem 0;padding:.1rem 1rem;border-left:3px solid var(--line);co
 details{margin:.5rem 0;font-size:.9rem}
 summary{cursor:pointer;color:var(--soft)}
 summary:focus-visible,a:focus-visible,.scroll:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.badge{display:inline-block;padding:0 .55em;border-radius:1em;font-size:.82rem;font-weight:600;border:1px solid currentColor;white-space:nowrap}
+.badge.good{color:var(--good)}.badge.warn{color:var(--warn)}.badge.bad{color:var(--bad)}
+.verdict,.finding{border-left:4px solid var(--line);background:var(--panel);padding:.55rem 1rem;margin:1.2rem 0;border-radius:0 6px 6px 0}
+.verdict p,.finding p{margin:.3rem 0}
+.verdict.good{border-color:var(--good)}.verdict.warn,.finding.warn{border-color:var(--warn)}.verdict.bad,.finding.bad{border-color:var(--bad)}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:0 2rem;align-items:start}
+.small{font-size:.88rem;color:var(--soft);min-width:13rem}.nowrap{white-space:nowrap}
+tbody th{font-weight:500}
+.confusion td.right{background:color-mix(in srgb,var(--good) 14%,transparent)}
+tr.this td{font-weight:650;background:var(--panel)}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.2rem;font-size:.93rem}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+.tree ul{list-style:none;margin:.1rem 0;padding-left:1.1rem;border-left:1px solid var(--line)}.tree li{margin:.15rem 0}
+.tree details{margin:0;font-size:.93rem}.tree summary{color:inherit}.tree .leaf{font-size:.93rem;padding-left:1.05rem}.tree .role{color:var(--soft);font-size:.85rem}
 .none,.note{color:var(--soft);font-size:.92rem}
 footer{margin-top:3.2rem;padding:1rem 0 2.5rem;border-top:1px solid var(--line);color:var(--soft);font-size:.86rem}
 footer code{overflow-wrap:anywhere}
-@media (max-width:32rem){h1{font-size:1.55rem}main{padding-top:1.3rem}figure.value strong{font-size:1.9rem}figure.value{margin-right:1.4rem}}
+@media (max-width:32rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}h1{font-size:1.55rem}main{padding-top:1.3rem}figure.value strong{font-size:1.9rem}figure.value{margin-right:1.4rem}}
 @media print{body{font-size:10.5pt}main,footer{max-width:none;width:auto}details:not([open]){display:none}a{color:inherit}h2,h3{break-after:avoid}}
 `
 
