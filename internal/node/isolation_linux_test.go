@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/network"
 	"fathom.dev/fathom/internal/node/process"
 	"fathom.dev/fathom/internal/node/sandbox"
 )
@@ -71,6 +72,7 @@ type nobody struct{}
 
 func (nobody) Resolve(string, string, string) ([]netip.Addr, bool) { return nil, false }
 func (nobody) NamespaceOf(netip.Addr) string                       { return "" }
+func (nobody) Backends(network.ServiceName, int) []netip.AddrPort  { return nil }
 
 // fixture is an opened pod of a runtime.
 type fixture struct {

@@ -368,17 +368,21 @@ func deployment(c *cluster) {
 	if _, err := c.client.CoreV1().Services(c.namespace).Create(ctx, service, metav1.CreateOptions{}); err != nil {
 		c.Fatal(err)
 	}
+	mapped := &v1.Service{ObjectMeta: metav1.ObjectMeta{Name: "mapped"}, Spec: v1.ServiceSpec{Selector: labels, Ports: []v1.ServicePort{{Port: 80, TargetPort: intstr.FromString("http")}}}}
+	if _, err := c.client.CoreV1().Services(c.namespace).Create(ctx, mapped, metav1.CreateOptions{}); err != nil {
+		c.Fatal(err)
+	}
 	testenv.Eventually(c.T, "two replicas", func(ctx context.Context) (bool, error) {
 		d, err := c.client.AppsV1().Deployments(c.namespace).Get(ctx, "web", metav1.GetOptions{})
 		return err == nil && d.Status.ReadyReplicas == 2, err
 	})
 	if c.sandboxed() {
-		for _, name := range []string{"web", "web." + c.namespace, "web." + c.namespace + ".svc.cluster.local"} {
-			pod := c.run(shell("ask-"+fmt.Sprint(strings.Count(name, ".")), "", func(p *v1.Pod) {
-				p.Spec.Containers[0].Command = []string{"python3", "-c", fmt.Sprintf(`import urllib.request; print(urllib.request.urlopen("http://%s:8080/").read().decode())`, name)}
+		for i, host := range []string{"web:8080", "web." + c.namespace + ":8080", "web." + c.namespace + ".svc.cluster.local:8080", "mapped"} {
+			pod := c.run(shell(fmt.Sprint("ask-", i), "", func(p *v1.Pod) {
+				p.Spec.Containers[0].Command = []string{"python3", "-c", fmt.Sprintf(`import urllib.request; print(urllib.request.urlopen("http://%s/").read().decode())`, host)}
 			}))
 			if got := c.log(pod.Name, v1.PodLogOptions{}); !strings.HasPrefix(got, "web-") {
-				c.Errorf("http://%s answered %q", name, got)
+				c.Errorf("http://%s answered %q", host, got)
 			}
 		}
 	}

@@ -41,8 +41,19 @@ func (f Forward) Names() []string {
 	return names
 }
 
+// ServiceName is that of a Service.
+type ServiceName struct{ Namespace, Name string }
+
+// Service is one that needs an address of its own, because a port of it is not that of its pods.
+type Service struct {
+	ServiceName
+	Ports []int
+}
+
 // Directory knows Services and pods.
 type Directory interface {
+	// Backends lists the ready pods behind a port of a Service, with the port that they listen on.
+	Backends(s ServiceName, port int) []netip.AddrPort
 	// Resolve gives the addresses behind a Service, or behind the pod with that hostname of a headless Service when
 	// host is not empty. found is false when there is no such name; a known name may have no addresses.
 	Resolve(host, service, namespace string) (addresses []netip.Addr, found bool)

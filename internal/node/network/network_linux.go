@@ -28,6 +28,8 @@ type Network struct {
 	names     *names
 	hosts     map[string]netip.Addr
 	filter    error
+	directory Directory
+	services  *services
 }
 
 // Open makes the bridge, its packet filter, the forwards and the DNS server. It needs the right to administer the
@@ -38,7 +40,8 @@ func Open(o Options) (*Network, error) {
 		return nil, fault.Wrap(fault.Invalid, "node.network", err)
 	}
 	sum := sha256.Sum256([]byte(dir))
-	n := &Network{tag: hex.EncodeToString(sum[:4])}
+	n := &Network{tag: hex.EncodeToString(sum[:4]), directory: o.Directory}
+	n.services = &services{network: n, proxies: map[ServiceName]*serviceProxy{}}
 	used, err := usedPrefixes(n.bridgeName())
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "node.network", err)
@@ -73,7 +76,7 @@ func (n *Network) openServices(o Options) error {
 	}
 	n.hosts = forwardNames(o.Forwards, n.Gateway())
 	var err error
-	n.names, err = serveNames(net.JoinHostPort(n.Gateway().String(), "53"), o.Directory, n.hosts)
+	n.names, err = serveNames(net.JoinHostPort(n.Gateway().String(), "53"), withServices{o.Directory, n.services}, n.hosts)
 	return fault.Wrap(fault.Unavailable, "node.network: DNS", err)
 }
 
@@ -236,6 +239,7 @@ func (n *Network) Close() error {
 	if n.names != nil {
 		n.names.close()
 	}
+	n.services.close()
 	n.closeFilter()
 	if err := n.Sweep(); err != nil {
 		return err

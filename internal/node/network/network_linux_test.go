@@ -25,6 +25,14 @@ func (d fakeDirectory) Resolve(host, service, namespace string) ([]netip.Addr, b
 	return a, ok
 }
 
+func (d fakeDirectory) Backends(s ServiceName, port int) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, a := range d["/"+s.Name+"/"+s.Namespace] {
+		list = append(list, netip.AddrPortFrom(a, uint16(port+1)))
+	}
+	return list
+}
+
 func (d fakeDirectory) NamespaceOf(netip.Addr) string { return "neurology" }
 
 // inside runs do on a thread that is in the namespace.

@@ -85,6 +85,9 @@ func (r *Runtime) Level() isolation.Level { return isolation.LevelSandbox }
 // HostAddress is the address of the bridge.
 func (r *Runtime) HostAddress() netip.Addr { return r.net.Gateway() }
 
+// SetServices replaces the set of Services that need an address of their own.
+func (r *Runtime) SetServices(list []network.Service) error { return r.net.SetServices(list) }
+
 // Unenforced lists what this host does not let the runtime enforce.
 func (r *Runtime) Unenforced() []string {
 	list := []string{"NetworkPolicy between pods", "limits of ephemeral storage", "seccomp profiles"}
