@@ -42,6 +42,7 @@ func testGang(t *testing.T, level string) {
 		return reason == v1alpha1.ReasonReady, err
 	})
 	t.Run("together", func(t *testing.T) { p.in(t).together() })
+	t.Run("nothing to do", func(t *testing.T) { p.in(t).noop() })
 	t.Run("killed rank", func(t *testing.T) { p.in(t).killedRank() })
 	t.Run("stubborn rank", func(t *testing.T) { p.in(t).stubbornRank() })
 	t.Run("node restarts", func(t *testing.T) { p.in(t).nodeRestarts() })
@@ -174,6 +175,19 @@ func (p *platform) together() {
 		err := p.client.List(ctx, &jobs, client.InNamespace(workspaceName), client.MatchingLabels{v1alpha1.LabelRun: r.Name})
 		return len(jobs.Items) == 0, err
 	})
+}
+
+// noop shows what a run costs by itself, from its declaration to its recorded end.
+func (p *platform) noop() {
+	var took []time.Duration
+	for range 5 {
+		began := time.Now()
+		r := p.create("noop", func(r *v1alpha1.Run) { r.Spec.Workers, r.Spec.Command = 1, []string{"true"} })
+		p.awaitEnd(r, v1alpha1.RunSucceeded)
+		took = append(took, time.Since(began).Round(time.Millisecond))
+	}
+	slices.Sort(took)
+	p.Logf("a run that does nothing took %s (median of %v)", took[2], took)
 }
 
 func (p *platform) killedRank() {

@@ -45,7 +45,7 @@ func (a *admission) ask(ctx context.Context, r *v1alpha1.Run) (queue.Decision, e
 	a.asked[r.UID] = true
 	d, known := a.decisions[r.UID]
 	if !known || !d.Admit && a.now().Sub(a.made) > freshFor {
-		if err := a.decide(ctx); err != nil {
+		if _, err := a.decide(ctx); err != nil {
 			return d, err
 		}
 		d = a.decisions[r.UID]
@@ -74,11 +74,12 @@ func (a *admission) evicted(uid types.UID) string {
 	return a.evict[uid]
 }
 
-// decide asks the queue about everything. The caller holds the mutex.
-func (a *admission) decide(ctx context.Context) error {
+// decide asks the queue about everything and returns the names of all runs that have not ended. The caller holds the
+// mutex.
+func (a *admission) decide(ctx context.Context) (map[types.UID]types.NamespacedName, error) {
 	state, names, err := a.state(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.decisions, a.made = map[types.UID]queue.Decision{}, a.now()
 	for _, d := range queue.Admit(state) {
@@ -87,10 +88,10 @@ func (a *admission) decide(ctx context.Context) error {
 			a.evict[types.UID(victim)] = names[types.UID(d.ID)].Name
 		}
 	}
-	return nil
+	return names, nil
 }
 
-// state gathers what the queue must know.
+// state gathers what the queue must know. The lists are the cache's own objects: they are read, never changed.
 func (a *admission) state(ctx context.Context) (queue.State, map[types.UID]types.NamespacedName, error) {
 	s := queue.State{Now: a.now(), Preempt: a.preempt}
 	var runs v1alpha1.RunList
@@ -98,7 +99,7 @@ func (a *admission) state(ctx context.Context) (queue.State, map[types.UID]types
 	var nodes corev1.NodeList
 	var pods corev1.PodList
 	for _, list := range []client.ObjectList{&runs, &workspaces, &nodes, &pods} {
-		if err := a.client.List(ctx, list); err != nil {
+		if err := a.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return s, nil, err
 		}
 	}
@@ -115,7 +116,7 @@ func (a *admission) state(ctx context.Context) (queue.State, map[types.UID]types
 		switch {
 		case a.assumed[r.UID] || holds(r) || len(q.Placed) > 0:
 			s.Running = append(s.Running, q)
-		case a.asked[r.UID] && !r.Spec.Cancel:
+		case (a.asked[r.UID] || r.Spec.Requirements == "") && !r.Spec.Cancel: // without an environment, nothing else is waited for
 			s.Waiting = append(s.Waiting, q)
 		}
 	}
@@ -245,12 +246,9 @@ func (s *Station) freed(ctx context.Context, changed client.Object) []reconcile.
 	if changed.GetDeletionTimestamp() != nil || isRun(changed) {
 		delete(a.assumed, changed.GetUID())
 	}
-	if err := a.decide(ctx); err != nil {
-		return nil // the next event, or the 30 s of a waiting run, asks again
-	}
-	_, names, err := a.state(ctx)
+	names, err := a.decide(ctx)
 	if err != nil {
-		return nil
+		return nil // the next event, or the 30 s of a waiting run, asks again
 	}
 	var out []reconcile.Request
 	for uid, d := range a.decisions {

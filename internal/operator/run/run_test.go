@@ -370,11 +370,14 @@ func TestQueue(t *testing.T) {
 func TestPreempt(t *testing.T) {
 	low, high := newRun("low", 3), newRun("high", 3)
 	low.UID, high.UID, high.Spec.Priority = "uid-low", "uid-high", 9
-	w := newWorld(t, low, high)
+	w := newWorld(t, low)
 	w.s.queue.preempt = true
 	w.reconcile("low")
 	w.pods("low", 1, corev1.PodRunning, 0, 0, 0)
 	expect(t, w.reconcile("low"), v1alpha1.RunRunning, ReasonRunning, "")
+	if err := w.c.Create(context.Background(), high); err != nil {
+		t.Fatal(err)
+	}
 	expect(t, w.reconcile("high"), v1alpha1.RunQueued, ReasonQuota, "waits for 3 cpu")
 	expect(t, w.reconcile("low"), v1alpha1.RunQueued, ReasonRestarting, "makes room for run high")
 	w.gone("low")
@@ -384,6 +387,17 @@ func TestPreempt(t *testing.T) {
 	if r := w.run("low"); r.Status.Failures != 0 || r.Status.Attempt != 1 {
 		t.Errorf("status %+v", r.Status)
 	}
+}
+
+// The run that came first starts first, whichever is looked at first.
+func TestOrderDoesNotDependOnEvents(t *testing.T) {
+	first, second := newRun("first", 3), newRun("second", 3)
+	first.UID, second.UID = "uid-2", "uid-1"
+	second.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 1, 0, 0, 5, 0, time.UTC))
+	first.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	w := newWorld(t, first, second)
+	expect(t, w.reconcile("second"), v1alpha1.RunQueued, ReasonQuota, "(first)")
+	expect(t, w.reconcile("first"), v1alpha1.RunStarting, ReasonStarting, "")
 }
 
 func TestRemovedRunIsForgotten(t *testing.T) {
