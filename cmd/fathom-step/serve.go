@@ -40,7 +40,11 @@ func serve(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(s.stderr, nil))
+	return serveModel(ctx, config, slog.New(slog.NewTextHandler(s.stderr, nil)), func(net.Addr) {})
+}
+
+// serveModel fetches, checks and serves until ctx ends; listening is told the address.
+func serveModel(ctx context.Context, config served, log *slog.Logger, listening func(net.Addr)) error {
 	fetched, err := fetchModel(ctx, config, log)
 	if err != nil {
 		return err
@@ -65,7 +69,8 @@ func serve(ctx context.Context, s *step) error {
 	}
 	defer func() { _ = listener.Close() }()
 	log.Info("serving", "model", config.name, "version", config.version, "address", listener.Addr().String(), "digest", session.Digest())
-	return serveUntil(ctx, listener, handler, func() { stopping.Store(true) })
+	listening(listener.Addr())
+	return serveUntil(ctx, listener, handler, config.notice, func() { stopping.Store(true) })
 }
 
 func serveMetrics() *prometheus.Registry {
@@ -76,7 +81,7 @@ func serveMetrics() *prometheus.Registry {
 
 // serveUntil answers until ctx ends; then it says that it is not ready, goes on for a moment so that nobody who has not heard
 // is refused, and ends when the last request has.
-func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler, stop func()) error {
+func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler, told time.Duration, stop func()) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -89,7 +94,7 @@ func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler
 	case <-ctx.Done():
 	}
 	stop()
-	notice := time.NewTimer(serveNotice)
+	notice := time.NewTimer(told)
 	defer notice.Stop()
 	select {
 	case err := <-failed:

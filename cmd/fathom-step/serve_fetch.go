@@ -25,12 +25,13 @@ type served struct {
 	token, ca          string // files
 	address            string
 	concurrency        int
+	notice             time.Duration
 }
 
 func serveConfig(env func(string) string) (served, error) {
 	c := served{
 		url: strings.TrimSuffix(env("FATHOM_MODEL_URL"), "/"), name: env("FATHOM_MODEL_NAME"), version: env("FATHOM_MODEL_VERSION"),
-		token: env("FATHOM_TOKEN_FILE"), ca: env("FATHOM_CA_FILE"),
+		token: env("FATHOM_TOKEN_FILE"), ca: env("FATHOM_CA_FILE"), notice: serveNotice,
 	}
 	for name, value := range map[string]string{"FATHOM_MODEL_URL": c.url, "FATHOM_MODEL_NAME": c.name, "FATHOM_MODEL_VERSION": c.version} {
 		if value == "" {
