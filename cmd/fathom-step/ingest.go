@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,7 +78,7 @@ func (in *ingestion) setUp() error {
 	}
 	in.report = privacy.IngestReport{Excluded: []privacy.Exclusion{}, Checks: []privacy.CheckResult{}, Files: []privacy.FileReport{}, Subjects: []string{}}
 	if in.needsKey() || in.p.KeyFile != "" {
-		key, err := privacy.ReadKey(in.p.KeyFile)
+		key, err := privacy.ReadKey(secretFile(in.p.KeyFile))
 		if err != nil {
 			return blamed("KeyMissing", "spec.privacy", err)
 		}
@@ -291,4 +292,12 @@ func (in *ingestion) countFiles(ctx context.Context) error {
 		in.report.Files = append(in.report.Files, r)
 	}
 	return err
+}
+
+// secretFile is where a file of the step's secret lies; an absolute path stays as it is.
+func secretFile(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(os.Getenv("FATHOM_SECRET"), name)
 }

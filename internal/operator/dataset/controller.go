@@ -74,19 +74,19 @@ func (s *Station) Reconcile(ctx context.Context, d *v1alpha1.Dataset) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	before := d.DeepCopy()
-	work, err := s.observe(ctx, d)
+	w, err := s.observe(ctx, d)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	decision := plan.Decide(work.Observation)
-	decision, actErr := s.act(ctx, d, work, decision)
-	s.describe(d, work, decision)
+	decision := plan.Decide(w.Observation)
+	decision, actErr := s.act(ctx, d, w, decision)
+	s.describe(d, w, decision)
 	if !equality.Semantic.DeepEqual(before.Status, d.Status) {
 		if err := s.Client.Status().Patch(ctx, d, client.MergeFrom(before)); err != nil {
 			return ctrl.Result{}, client.IgnoreNotFound(err)
 		}
 	}
-	return s.next(d), actErr
+	return s.next(d, w), actErr
 }
 
 // act does what was decided and returns the decision to tell, which a commit changes.
@@ -118,18 +118,16 @@ func (s *Station) describe(d *v1alpha1.Dataset, w *work, decision plan.Decision)
 		d.Status.Run = plan.RunName(d.Name, w.Wanted, d.Annotations[v1alpha1.AnnotationRetry], "")
 	}
 	message := decision.Message
-	if decision.Reason == v1alpha1.ReasonReady && w.note != "" {
-		message += "; " + w.note
-	} else if decision.Reason != v1alpha1.ReasonReady && d.Status.Version > 0 {
+	if decision.Reason != v1alpha1.ReasonReady && d.Status.Version > 0 {
 		message += stillServed(d.Status.Version)
 	}
 	v1alpha1.SetReady(&d.Status.Conditions, decision.Reason, message, d.Generation, s.Now())
 }
 
 // next is when to look again without an event: for files, and when a consent begins or ends.
-func (s *Station) next(d *v1alpha1.Dataset) ctrl.Result {
-	var after time.Duration
-	if d.Spec.From.Files != nil || d.Spec.From.Capture != nil {
+func (s *Station) next(d *v1alpha1.Dataset, w *work) ctrl.Result {
+	after := w.lookAgain
+	if after == 0 && (d.Spec.From.Files != nil || d.Spec.From.Capture != nil) {
 		after = s.Rescan
 	}
 	if d.Status.RefreshAfter != nil {

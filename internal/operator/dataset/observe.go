@@ -26,7 +26,21 @@ type work struct {
 	consents *v1alpha1.Dataset
 	sources  []source.File
 	asOf     time.Time // recipe's moment of judging consents; zero before a boundary was passed
-	note     string    // more for the message of a ready dataset
+	// lookAgain is when to reconcile without an event, if sooner than usual.
+	lookAgain time.Duration
+}
+
+// Quiet is how long no file may have changed before a dataset of files is read, so that a copy under way is read once.
+const Quiet = time.Second
+
+func newest(files []source.File) time.Time {
+	var t time.Time
+	for _, f := range files {
+		if f.Modified.After(t) {
+			t = f.Modified
+		}
+	}
+	return t
 }
 
 func nameOf(d *v1alpha1.Dataset) ref.Name { return ref.Name{Workspace: d.Namespace, Name: d.Name} }
@@ -70,6 +84,10 @@ func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, erro
 		return w, nil
 	}
 	w.Wanted = recipe.Fingerprint()
+	if newest := newest(w.sources); s.Now().Sub(newest) < Quiet && d.Spec.From.Files != nil {
+		w.Paused = "files are still arriving"
+		w.lookAgain = Quiet
+	}
 	return w, s.observeRuns(ctx, d, w)
 }
 

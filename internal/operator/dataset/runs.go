@@ -5,6 +5,7 @@ package dataset
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -110,15 +111,25 @@ func (s *Station) putJSON(ctx context.Context, v any) (ref.Digest, error) {
 }
 
 func transformParams(d *v1alpha1.Dataset, w *work) query.TransformParams {
-	p := query.TransformParams{SQL: d.Spec.From.Query.SQL, Workspace: d.Namespace}
+	p := query.TransformParams{SQL: d.Spec.From.Query.SQL, Workspace: d.Namespace, Limits: query.Limits{Memory: engineMemory(d)}}
 	for _, in := range w.inputs {
 		p.Tables = append(p.Tables, query.Table{Name: ref.Table(in.Name), Files: []string{in.Name + "/*.parquet"}})
 	}
 	return p
 }
 
+// engineMemory is the SQL engine's share of the step's memory; the rest is for what it does not count. Beyond it, it
+// spills to disk.
+func engineMemory(d *v1alpha1.Dataset) string {
+	bytes := int64(1 << 30)
+	if m := d.Spec.Resources.Memory; m != nil {
+		bytes = m.Value()
+	}
+	return fmt.Sprintf("%dMB", max(bytes*6/10/1_000_000, 64))
+}
+
 func (s *Station) ingestParams(d *v1alpha1.Dataset, w *work) privacy.IngestParams {
-	p := privacy.IngestParams{Workspace: d.Namespace, Dataset: d.Name}
+	p := privacy.IngestParams{Workspace: d.Namespace, Dataset: d.Name, Memory: engineMemory(d)}
 	if f := d.Spec.From.Files; f != nil {
 		p.Format, p.Pattern, p.Columns = f.Format, f.Pattern, f.Columns
 	} else {
@@ -129,8 +140,8 @@ func (s *Station) ingestParams(d *v1alpha1.Dataset, w *work) privacy.IngestParam
 	}
 	if in := d.Spec.Privacy; in != nil {
 		p.Privacy = policy(in)
-		if in.Subject != "" || len(in.Pseudonymise) > 0 {
-			p.KeyFile = "/fathom/secret/pseudonyms"
+		if in.Subject != "" || len(in.Pseudonymise) > 0 || in.Deidentify != nil {
+			p.KeyFile = "pseudonyms" // below FATHOM_SECRET
 		}
 		if in.Consent != nil {
 			p.AsOf = s.Now().UTC()

@@ -129,8 +129,8 @@ func (s *Station) observeModel(ctx context.Context, e *v1alpha1.Endpoint, o *obs
 		o.wanted = *e.Spec.Version
 	}
 	if o.wanted == 0 {
-		reason, message := v1alpha1.Ready(m.Status.Conditions)
-		o.waiting = fmt.Sprintf("waits for model %s: no version is in production (%s: %s)", e.Spec.Model, reason, message)
+		reason, _ := v1alpha1.Ready(m.Status.Conditions)
+		o.waiting = fmt.Sprintf("waits for model %s: no version is in production yet (%s)", e.Spec.Model, reason)
 		return nil
 	}
 	var v v1alpha1.ModelVersion

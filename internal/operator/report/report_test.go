@@ -55,7 +55,9 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Cleanup(func() { store.Close() })
 	w.lake = store
 	w.s = New(Options{Client: w.Client, Lake: store, Now: func() time.Time { return w.now }, Check: w.check,
-		URL: func(n ref.Name) string { return "https://fathom.test/ui/workspaces/" + n.Workspace + "/reports/" + n.Name + "/index.html" }})
+		URL: func(n ref.Name) string {
+			return "https://fathom.test/ui/workspaces/" + n.Workspace + "/reports/" + n.Name + "/index.html"
+		}})
 	return w
 }
 
