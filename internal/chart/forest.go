@@ -37,12 +37,12 @@ func Forest(l Labels, list []Interval, from, to float64, reference *float64) SVG
 	if !ok {
 		low, high = 0, 1
 	}
-	x := numbers(low, high, 4)
+	x := fitted(low, high, 5)
 	if from != to {
 		x = numbers(from, to, 5)
 	}
 	if l.Description == "" {
-		l.Description = fmt.Sprintf("%d values with their 95 %% intervals, between %s and %s.", len(list), Number(low), Number(high))
+		l.Description = fmt.Sprintf("%d values with their 95 %% intervals, between %s and %s.", len(list), Number(low), Number(high))
 	}
 	r := newRows(l, x, names, values, nil, 25)
 	if reference != nil {
@@ -123,7 +123,7 @@ func Importances(l Labels, list []Importance) SVG {
 	if l.Description == "" {
 		l.Description = fmt.Sprintf("%d features; the largest drop is %s.", len(list), Number(high))
 	}
-	r := newRows(l, numbers(low, high, 5), names, nil, nil, 24)
+	r := newRows(l, fitted(low, high, 6), names, nil, nil, 24)
 	for i, f := range list {
 		if !finite(f.Drop) {
 			continue

@@ -82,16 +82,6 @@ func count(samples []Sample, low, size float64, bins int) (counts [][]int, top f
 	return counts, top
 }
 
-// within are the ticks inside the axis.
-func within(a axis) (out []tick) {
-	for _, t := range a.ticks {
-		if slack := (a.high - a.low) * 1e-9; t.value >= a.low-slack && t.value <= a.high+slack {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
 // round takes the noise of floating point out of an interval's end.
 func round(v, size float64) float64 {
 	power := math.Pow(10, 3-math.Floor(math.Log10(size)))

@@ -54,7 +54,7 @@ func Agreement(l Labels, points []Point) SVG {
 	if l.Description == "" {
 		l.Description = fmt.Sprintf("%d points between %s and %s, and the line on which both values are equal.", len(points), Number(low), Number(high))
 	}
-	a := numbers(low, high, 5)
+	a := fitted(low, high, 6)
 	p := newPlot(l, a, a, nil, narrow, square)
 	p.line("r", p.left, p.bottom, p.right, p.top)
 	p.points(0, all[0], nil, 3, "p")
@@ -76,11 +76,11 @@ func pointPlot(l *Labels, all []Series, moments bool) (*plot, []string) {
 	if l.Description == "" {
 		l.Description = fmt.Sprintf("%d points in %d series; values from %s to %s.", count, len(all), Number(lowY), Number(highY))
 	}
-	x := numbers(lowX, highX, 6)
+	x := fitted(lowX, highX, 6)
 	if moments {
 		x = times(lowX, highX)
 	}
-	return newPlot(*l, x, numbers(lowY, highY, 5), names, width, tall), names
+	return newPlot(*l, x, fitted(lowY, highY, 6), names, width, tall), names
 }
 
 func (p *plot) points(i int, s Series, names []string, r float64, class string) {

@@ -5,6 +5,7 @@ package chart
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -47,6 +48,26 @@ func numbers(low, high float64, n int) axis {
 		a.ticks = append(a.ticks, tick{v, tickLabel(v, step, decimals)})
 	}
 	return a
+}
+
+// fitted is an axis that ends a little beyond the values, with the ticks that fit.
+func fitted(low, high float64, n int) axis {
+	a := numbers(low, high, n)
+	if pad := (high - low) * 0.05; pad > 0 {
+		a.low, a.high = math.Max(a.low, low-pad), math.Min(a.high, high+pad)
+		a.ticks = within(a)
+	}
+	return a
+}
+
+// within are the ticks inside the axis.
+func within(a axis) (out []tick) {
+	for _, t := range a.ticks {
+		if slack := (a.high - a.low) * 1e-9; t.value >= a.low-slack && t.value <= a.high+slack {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 func niceStep(raw float64) float64 {
@@ -140,7 +161,7 @@ func months(n int) unit {
 	return unit{format, floor, func(t time.Time) time.Time { return t.AddDate(0, n, 0) }}
 }
 
-// Number writes a number for people: whole numbers whole, others with four significant digits.
+// Number writes a number for people: whole numbers whole, others with at most four significant digits.
 func Number(v float64) string {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
@@ -153,7 +174,15 @@ func Number(v float64) string {
 		return minus(strconv.FormatFloat(v, 'g', 3, 64))
 	}
 	decimals := 3 - int(math.Floor(math.Log10(math.Abs(v))))
-	return minus(strconv.FormatFloat(v, 'f', decimals, 64))
+	return minus(trim(strconv.FormatFloat(v, 'f', decimals, 64)))
+}
+
+// trim takes away decimals that are zero.
+func trim(s string) string {
+	if !strings.Contains(s, ".") {
+		return s
+	}
+	return strings.TrimRight(strings.TrimRight(s, "0"), ".")
 }
 
 const thin = "\u202f" // narrow no-break space

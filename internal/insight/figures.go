@@ -23,7 +23,7 @@ func forest(e *evaluate.Evaluation) template.HTML {
 	if len(rows) < 2 {
 		return ""
 	}
-	return svg(chart.Forest(chart.Labels{Title: "Metrics with 95 % intervals"}, rows, 0, 1, nil))
+	return svg(chart.Forest(chart.Labels{Title: "Metrics with 95 % intervals"}, rows, 0, 1, nil))
 }
 
 // operatingPoint is the point of the ROC curve at the threshold in use.

@@ -188,7 +188,7 @@ func TestRefusedForALeak(t *testing.T) {
 	m.Stage, m.Why = "Refused", "the leakage audit blocks promotion"
 	m.Caveats = []string{"isolation is \"process\": <training> could have read held-out rows"}
 	html := rendered(t, m)
-	expect(t, html, `<span class="badge bad">Refused</span>`, "blocks promotion", "Split by record.", "say nothing about new people", "&lt;training&gt; could have")
+	expect(t, html, `<span class="badge bad">Refused</span>`, "blocks promotion", "Split by record.", "These numbers may be too good", "say nothing about new people", "&lt;training&gt; could have")
 }
 
 func TestRegression(t *testing.T) {

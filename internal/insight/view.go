@@ -39,6 +39,7 @@ type view struct {
 	SliceColumns           []string
 	Folds                  foldTable
 	Findings               []findingRow
+	LeakTone               string // of the worst finding
 	Facts                  []pair
 }
 
@@ -90,16 +91,14 @@ type findingRow struct{ Kind, Severity, Tone, Message, Explanation string }
 // newView computes everything that the page says.
 func newView(m Model) view {
 	e := m.Evaluation
-	first := m.Metrics
-	if len(first) == 0 {
-		first = defaults(e.Task)
-	}
+	first := shown(m)
 	v := view{
 		Model: m, E: e, Tone: tones[m.Stage], Verdict: verdicts[m.Stage], Ranking: rankingSentence(e), Intervals: intervalSentence(e),
 		Forest: forest(e), ROC: roc(e), PR: precisionRecall(e), Calibration: calibration(e), Agreement: agreement(e),
 		CalibrationText: calibrationSentence(e), Confusion: confusion(e), Importances: importances(e),
 	}
-	v.Headlines = metricRows(e.Metrics, first)[:min(3, len(metricRows(e.Metrics, first)))]
+	v.Headlines = metricRows(e.Metrics, first)
+	v.Headlines = v.Headlines[:min(3, len(v.Headlines))]
 	v.Metrics = metricRows(e.Metrics, inOrder(e.Task, first))
 	for _, name := range slices.Sorted(maps.Keys(e.Undefined)) {
 		v.Undefined = append(v.Undefined, pair{labelOf(name), e.Undefined[name]})
@@ -114,6 +113,20 @@ func newView(m Model) view {
 	v.importanceText(e)
 	v.facts(m)
 	return v
+}
+
+// shown are the metrics to show first: those asked for that the task has, or its most telling ones.
+func shown(m Model) []string {
+	var first []string
+	for _, name := range m.Metrics {
+		if slices.Contains(evaluate.MetricNames(m.Evaluation.Task), name) {
+			first = append(first, name)
+		}
+	}
+	if len(first) == 0 {
+		return defaults(m.Evaluation.Task)
+	}
+	return first
 }
 
 // inOrder puts the metrics to show first before the others.
@@ -179,7 +192,7 @@ func confusion(e *evaluate.Evaluation) *confusionTable {
 		for j, n := range counts {
 			cell := confusionCell{Count: n, Right: i == j}
 			if total > 0 {
-				cell.Share = fmt.Sprintf("%.0f %%", 100*float64(n)/float64(total))
+				cell.Share = fmt.Sprintf("%.0f %%", 100*float64(n)/float64(total))
 			}
 			row.Cells = append(row.Cells, cell)
 		}
@@ -238,6 +251,9 @@ func (v *view) leakage(e *evaluate.Evaluation) {
 		tone := "warn"
 		if f.Severity == evaluate.Block {
 			tone = "bad"
+		}
+		if v.LeakTone != "bad" {
+			v.LeakTone = tone
 		}
 		v.Findings = append(v.Findings, findingRow{
 			Kind: spaced(f.Kind), Severity: severities[f.Severity], Tone: tone, Message: f.Message, Explanation: explanations[f.Kind],

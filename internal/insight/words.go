@@ -85,7 +85,7 @@ func intervalSentence(e *evaluate.Evaluation) string {
 	if len(used) == 0 {
 		return "No intervals could be computed."
 	}
-	text := "The 95 % intervals were made by " + strings.Join(used, " and ")
+	text := "The 95 % intervals were made by " + strings.Join(used, " and ")
 	if e.Scheme.Bootstrap > 0 && strings.Contains(text, "resampling") {
 		text += fmt.Sprintf(" %d times", e.Scheme.Bootstrap)
 	}
@@ -111,7 +111,7 @@ func rankingSentence(e *evaluate.Evaluation) string {
 // calibrationSentence reads slope and intercept with their intervals.
 func calibrationSentence(e *evaluate.Evaluation) string {
 	text := "Each mark is a group of rows with similar predictions: on the dashed line as many rows are positive as was predicted; " +
-		"the bars are 95 % intervals of the observed share."
+		"the bars are 95 % intervals of the observed share."
 	slope, ok := e.Metrics[evaluate.CalibrationSlope]
 	switch {
 	case !ok || slope.Low == nil || slope.High == nil:

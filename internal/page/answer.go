@@ -78,7 +78,9 @@ func readRow(d *json.Decoder) (row []any, names []string, err error) {
 		name, _ := key.(string)
 		row, names = append(row, cell), append(names, name)
 	}
-	_, err = d.Token()
+	if _, err = d.Token(); errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
 	return row, names, err
 }
 

@@ -12,7 +12,10 @@ import (
 	"fathom.dev/fathom/internal/fault"
 )
 
-var checkbox = regexp.MustCompile(`^checkbox$`)
+var (
+	checkbox = regexp.MustCompile(`^checkbox$`)
+	anchor   = regexp.MustCompile(`^[\p{L}\p{N}_:.-]+$`) // of headings and footnotes
+)
 
 // Style is the look of every insight page. Colours follow the reader's setting; paper is always light.
 const Style = `
@@ -57,7 +60,7 @@ summary:focus-visible,a:focus-visible,.scroll:focus-visible{outline:2px solid va
 .verdict p,.finding p{margin:.3rem 0}
 .verdict.good{border-color:var(--good)}.verdict.warn,.finding.warn{border-color:var(--warn)}.verdict.bad,.finding.bad{border-color:var(--bad)}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:0 2rem;align-items:start}
-.small{font-size:.88rem;color:var(--soft);min-width:13rem}.nowrap{white-space:nowrap}
+.small{font-size:.88rem;color:var(--soft);font-weight:400}.nowrap{white-space:nowrap}
 tbody th{font-weight:500}
 .confusion td.right{background:color-mix(in srgb,var(--good) 14%,transparent)}
 tr.this td{font-weight:650;background:var(--panel)}

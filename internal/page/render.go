@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"math"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func (d *Document) Render(answers []Answer, meta Params) ([]byte, error) {
 var policy = func() *bluemonday.Policy {
 	p := bluemonday.UGCPolicy()
 	p.AllowDataURIImages()
-	p.AllowAttrs("id").Matching(bluemonday.SpaceSeparatedTokens).OnElements("h1", "h2", "h3", "h4", "h5", "h6", "li", "sup", "div")
+	p.AllowAttrs("id").Matching(anchor).OnElements("h1", "h2", "h3", "h4", "h5", "h6", "li", "sup", "div")
 	p.AllowAttrs("class").Matching(bluemonday.SpaceSeparatedTokens).OnElements("div", "a", "sup")
 	p.AllowAttrs("align").OnElements("td", "th")
 	p.AllowAttrs("type").Matching(checkbox).OnElements("input")
@@ -187,6 +188,9 @@ func tableHTML(a Answer, name string) string {
 	for _, row := range a.Rows[:min(len(a.Rows), MaxTableRows)] {
 		b.WriteString("<tr>")
 		for i, v := range row {
+			if f, ok := number(v); ok && class[i] != "" && math.IsNaN(f) {
+				v = nil
+			}
 			b.WriteString("<td" + class[i] + ">" + html.EscapeString(cellText(v, decimals[i])) + "</td>")
 		}
 		b.WriteString("</tr>\n")
