@@ -113,19 +113,25 @@ func podOnFailure(c *cluster) {
 }
 
 func podAlways(c *cluster) {
-	c.create(shell("always", "echo round $(wc -l < /shared/x); echo >> /shared/x; exit 0", func(p *v1.Pod) { p.Spec.RestartPolicy = v1.RestartPolicyAlways }, shared,
-		func(p *v1.Pod) {
-			p.Spec.Containers[0].Command[2] = "touch /shared/x; " + p.Spec.Containers[0].Command[2]
-		}))
-	pod := c.await("always", "backing off", func(p *v1.Pod) bool {
+	script := `touch /shared/x; n=$(wc -l < /shared/x); echo round $n; echo >> /shared/x; if [ $n = 1 ]; then until test -e /shared/go; do sleep 0.02; done; fi`
+	c.create(shell("always", script, func(p *v1.Pod) { p.Spec.RestartPolicy = v1.RestartPolicyAlways }, shared, grace(0)))
+	pod := c.await("always", "running again", func(p *v1.Pod) bool {
+		s := p.Status.ContainerStatuses
+		return len(s) == 1 && s[0].State.Running != nil && s[0].RestartCount == 1
+	})
+	if now, before := c.log("always", v1.PodLogOptions{}), c.log("always", v1.PodLogOptions{Previous: true}); now != "round 1\n" || before != "round 0\n" {
+		c.Errorf("log %q, previous %q", now, before)
+	}
+	c.exec("always", "touch /shared/go")
+	pod = c.await("always", "backing off", func(p *v1.Pod) bool {
 		s := p.Status.ContainerStatuses
 		return len(s) == 1 && s[0].State.Waiting != nil && s[0].State.Waiting.Reason == "CrashLoopBackOff"
 	})
 	if pod.Status.Phase != v1.PodRunning || pod.Status.ContainerStatuses[0].RestartCount != 1 {
 		c.Errorf("pod is\n%s\nwant Running after one restart", describe(pod))
 	}
-	if now, before := c.log("always", v1.PodLogOptions{}), c.log("always", v1.PodLogOptions{Previous: true}); now != "round 1\n" || before != "round 0\n" {
-		c.Errorf("log %q, previous %q", now, before)
+	if now, before := c.log("always", v1.PodLogOptions{}), c.log("always", v1.PodLogOptions{Previous: true}); now != before {
+		c.Errorf("log %q, previous %q; want the same while nothing runs", now, before)
 	}
 	c.delete("always", ptr(int64(1)))
 	c.awaitGone("always")

@@ -149,7 +149,7 @@ func (k *kubeletServer) Logs(ctx context.Context, namespace, pod, container stri
 		return fault.New(fault.NotFound, "node", "pod %s/%s has no container %q", namespace, pod, container)
 	}
 	if o.Previous {
-		if attempt--; attempt < 0 {
+		if attempt = min(attempt, p.previous[container]); attempt < 0 {
 			return fault.New(fault.NotFound, "node", "previous terminated container %q in pod %q not found", container, pod)
 		}
 	}

@@ -18,7 +18,8 @@ type shownPod struct {
 	sandbox   isolation.Pod
 	ready     bool
 	processes map[string]isolation.Process // running ones, by container
-	attempts  map[string]int
+	attempts  map[string]int               // the last attempt, by container
+	previous  map[string]int               // the last attempt that has ended and is not the present one; -1 for none
 }
 
 // publish writes the status, unless the pod is still in the first moments of its start.
@@ -57,7 +58,7 @@ func (w *worker) view(now time.Time) view {
 
 // show replaces what others may know of the pod.
 func (w *worker) show() {
-	s := &shownPod{pod: w.pod, sandbox: w.sandbox, processes: map[string]isolation.Process{}, attempts: map[string]int{}}
+	s := &shownPod{pod: w.pod, sandbox: w.sandbox, processes: map[string]isolation.Process{}, attempts: map[string]int{}, previous: map[string]int{}}
 	if old := w.shown.Load(); old != nil {
 		s.address = old.address
 	}
@@ -66,7 +67,10 @@ func (w *worker) show() {
 	}
 	s.ready = w.sandbox != nil && !w.stopping
 	for _, c := range w.containers {
-		s.attempts[c.spec.Name] = c.attempt
+		s.attempts[c.spec.Name], s.previous[c.spec.Name] = c.attempt, c.attempt-1
+		if c.ended != nil && c.waiting != nil {
+			s.previous[c.spec.Name] = c.attempt // between two attempts, as a kubelet has it
+		}
 		if c.running() {
 			s.processes[c.spec.Name] = c.process
 		}

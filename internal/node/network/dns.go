@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -79,6 +80,7 @@ func (n *names) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	if question.Qtype != dns.TypeA && question.Qtype != dns.TypeANY {
 		return
 	}
+	addresses = slices.Clone(addresses)
 	rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
 	for _, a := range addresses {
 		reply.Answer = append(reply.Answer, &dns.A{
