@@ -20,6 +20,7 @@ import (
 
 	"fathom.dev/fathom/internal/console"
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/gateway"
 	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/mlflow"
 	"fathom.dev/fathom/internal/ref"
@@ -159,7 +160,7 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	mux := http.NewServeMux()
 	stage, err := staging.New(staging.Options{
 		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("staging"), Ledger: p.ledger,
-		Blobs: blobs{p.lake, p.sources}, Plan: p.stage, Pod: p.pod, Changed: p.news.runChanged,
+		Blobs: blobs{p.lake, p.sources, p.captured}, Plan: p.stage, Pod: p.pod, Changed: p.news.runChanged,
 	})
 	if err != nil {
 		return nil, err
@@ -171,16 +172,24 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 		return nil, err
 	}
 	metrics := prometheus.NewRegistry()
+	infer, err := gateway.New(gateway.Options{
+		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("gateway"),
+		Backends: p.targets.find, Capture: p.captured.Append, Metrics: metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
 	pages, err := console.New(console.Options{
 		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("console"), Now: time.Now,
 		Client: p.objects, Lake: p.lake, PutObject: p.putObject, Tables: p.steps.check, Query: p.steps.query,
-		Log: p.runLog, Plan: p.plan, Replay: p.replay,
+		Log: p.runLog, Plan: p.plan, Replay: p.replay, Page: p.insightPage,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux.Handle("/runs/", stage)
 	mux.Handle("/mlflow/", track)
+	mux.Handle(gateway.Prefix, infer)
 	mux.Handle("/metrics", p.metrics(metrics, authenticator, authorizer))
 	mux.Handle("/", pages)
 	return knownHosts(mux, p.hosts()), nil

@@ -23,6 +23,7 @@ import (
 	"fathom.dev/fathom/internal/operator/dataset"
 	"fathom.dev/fathom/internal/operator/endpoint"
 	"fathom.dev/fathom/internal/operator/model"
+	"fathom.dev/fathom/internal/operator/report"
 	"fathom.dev/fathom/internal/operator/run"
 	"fathom.dev/fathom/internal/operator/workspace"
 	"fathom.dev/fathom/internal/ref"
@@ -43,6 +44,7 @@ func (p *platform) startOperator(ctx context.Context) error {
 			Lake: p.lake, Now: time.Now, URL: p.modelURL, Tracker: tracker{p.tracking, p.lake, time.Now},
 		},
 		Endpoint: endpoint.Options{Now: time.Now, URL: p.endpointURL, Door: p.doorForPods, Image: podImage},
+		Report:   report.Options{Lake: p.lake, Check: p.steps.check, Now: time.Now, URL: p.reportURL},
 		Run: run.Options{
 			Lake: p.lake, Door: p.doorForPods, Environment: p.environment, Report: p.ledger.Report, Forget: p.ledger.Forget,
 			Logs: p.podLog, Env: p.runEnv, Changed: p.news.runs, Now: time.Now, Image: podImage,
@@ -71,20 +73,32 @@ func (p *platform) startOperator(ctx context.Context) error {
 		cancel()
 		return <-ended
 	})
+	if p.targets, err = watchTargets(ctx, m.GetCache()); err != nil {
+		return err
+	}
 	if !m.GetCache().WaitForCacheSync(ctx) {
 		return fault.New(fault.Unavailable, "operator", "it could not read the API")
 	}
 	return nil
 }
 
+// rescan is how often sources are listed without an event: files that were copied into a bucket past the doors, and
+// captured traffic.
+const rescan = 5 * time.Second
+
 // podImage is the image of all pods on the local node: the host's programs, read-only.
 const podImage = "host"
 
 func (p *platform) datasetOptions() dataset.Options {
 	return dataset.Options{
-		Lake: p.lake, Sources: p.sources, Check: p.steps.check, Now: time.Now, SourceEvents: p.news.buckets,
+		Lake: p.lake, Sources: p.sources, Check: p.steps.check, Now: time.Now, SourceEvents: p.news.buckets, Rescan: rescan,
 		Captured: func(ctx context.Context, workspace, endpoint string) ([]lake.File, error) {
-			return nil, nil
+			segments, err := p.captured.Captured(ctx, workspace, endpoint)
+			files := make([]lake.File, 0, len(segments))
+			for _, s := range segments {
+				files = append(files, lake.File{Path: s.Path, Digest: s.Digest, Size: s.Size})
+			}
+			return files, err
 		},
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"fathom.dev/fathom/api/crds"
 	"fathom.dev/fathom/internal/audit"
+	"fathom.dev/fathom/internal/capture"
 	"fathom.dev/fathom/internal/environment"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/identity"
@@ -25,6 +26,7 @@ import (
 	"fathom.dev/fathom/internal/lake"
 	"fathom.dev/fathom/internal/node"
 	"fathom.dev/fathom/internal/operator"
+	"fathom.dev/fathom/internal/ref"
 	"fathom.dev/fathom/internal/s3"
 	"fathom.dev/fathom/internal/source"
 	"fathom.dev/fathom/internal/staging"
@@ -52,6 +54,8 @@ type platform struct {
 	audit    *audit.Log
 	ledger   *staging.Ledger
 	sources  *source.Index
+	captured *capture.Store
+	targets  *targets
 	envs     *environment.Builder
 	node     *node.Node
 	s3       *s3.Door
@@ -154,6 +158,13 @@ func (p *platform) openStores(context.Context) error {
 		return err
 	}
 	p.onStop(func(context.Context) error { return p.ledger.Close() })
+	lost := func(endpoint ref.Name, rows int, err error) {
+		p.logger.Error("captured traffic was lost", "endpoint", endpoint.String(), "rows", rows, "error", err)
+	}
+	if p.captured, err = capture.Open(capture.Options{Dir: p.path("capture"), Lost: lost}); err != nil {
+		return err
+	}
+	p.onStop(func(context.Context) error { return p.captured.Close() })
 	p.sources = source.New(p.path("lake", "objects"))
 	p.envs, err = environment.New(environment.Options{Dir: p.path("envs"), Tools: p.path("tools")})
 	return err

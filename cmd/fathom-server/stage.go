@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"fathom.dev/fathom/api/v1alpha1"
+	"fathom.dev/fathom/internal/capture"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/gang"
 	"fathom.dev/fathom/internal/lake"
@@ -25,7 +26,8 @@ import (
 // blobs opens what a stage names: blobs of the lake, source files of buckets, and captured traffic.
 type blobs struct {
 	*lake.Store
-	sources *source.Index
+	sources  *source.Index
+	captured *capture.Store
 }
 
 // OpenBlob looks in the lake first.
@@ -33,6 +35,9 @@ func (b blobs) OpenBlob(ctx context.Context, digest ref.Digest) (io.ReadSeekClos
 	f, size, err := b.Store.OpenBlob(ctx, digest)
 	if fault.Is(err, fault.NotFound) {
 		f, size, err = b.sources.Open(ctx, digest)
+	}
+	if fault.Is(err, fault.NotFound) {
+		f, size, err = b.captured.Open(ctx, digest)
 	}
 	return f, size, err
 }

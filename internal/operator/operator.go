@@ -35,6 +35,7 @@ import (
 	"fathom.dev/fathom/internal/operator/dataset"
 	"fathom.dev/fathom/internal/operator/endpoint"
 	"fathom.dev/fathom/internal/operator/model"
+	"fathom.dev/fathom/internal/operator/report"
 	"fathom.dev/fathom/internal/operator/run"
 	"fathom.dev/fathom/internal/operator/workspace"
 )
@@ -53,6 +54,7 @@ type Options struct {
 	Dataset   dataset.Options
 	Model     model.Options
 	Endpoint  endpoint.Options
+	Report    report.Options
 	Run       run.Options
 }
 
@@ -76,12 +78,13 @@ type station interface{ SetupWithManager(ctrl.Manager) error }
 // stations is the list of everything that reconciles.
 func stations(c client.Client, o Options) []station {
 	o.Workspace.Client, o.Dataset.Client, o.Model.Client = c, c, c
-	o.Endpoint.Client, o.Run.Client = c, c
+	o.Endpoint.Client, o.Report.Client, o.Run.Client = c, c, c
 	return []station{
 		workspace.New(o.Workspace),
 		dataset.New(o.Dataset),
 		model.New(o.Model),
 		endpoint.New(o.Endpoint),
+		report.New(o.Report),
 		run.New(o.Run),
 	}
 }
