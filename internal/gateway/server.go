@@ -60,7 +60,7 @@ type Options struct {
 	Timeout time.Duration
 	// Queue is how many requests may wait, for each endpoint. Zero: 1024.
 	Queue int
-	// MaxBody is the largest request, in bytes. Zero: 16 MiB.
+	// MaxBody is the largest request, in bytes. Zero: 8 MiB, as much as a model server takes.
 	MaxBody int64
 	// Memory bounds the bodies held at a time, in bytes; at least MaxBody. Zero: 16 × MaxBody.
 	Memory int64
@@ -118,7 +118,7 @@ func (o Options) withDefaults() Options {
 		o.Queue = 1024
 	}
 	if o.MaxBody == 0 {
-		o.MaxBody = 16 << 20
+		o.MaxBody = 8 << 20
 	}
 	if o.Memory == 0 {
 		o.Memory = 16 * o.MaxBody

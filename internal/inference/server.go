@@ -30,9 +30,10 @@ type Options struct {
 	Ready func() bool
 	// Concurrency is how many requests are computed at a time; others wait. Zero: 8.
 	Concurrency int
-	// MaxBody is the largest request in bytes. Zero: 16 MiB.
+	// MaxBody is the largest request in bytes. Zero: 8 MiB.
 	MaxBody int64
-	// Memory bounds the bodies held at a time, in bytes; at least MaxBody. Zero: 4 × MaxBody.
+	// Memory bounds the bodies held at a time, in bytes; at least MaxBody. A body takes up to nine times its length while it
+	// is decoded and computed. Zero: 2 × MaxBody, which fits a pod of 256 MiB.
 	Memory int64
 	// Metrics receives the door's metrics; GET /metrics shows them. Nil: a registry of its own.
 	Metrics *prometheus.Registry
@@ -60,10 +61,10 @@ func New(opt Options) (http.Handler, error) {
 		opt.Concurrency = 8
 	}
 	if opt.MaxBody == 0 {
-		opt.MaxBody = 16 << 20
+		opt.MaxBody = 8 << 20
 	}
 	if opt.Memory == 0 {
-		opt.Memory = 4 * opt.MaxBody
+		opt.Memory = 2 * opt.MaxBody
 	}
 	if opt.Memory < opt.MaxBody {
 		return nil, fault.New(fault.Internal, "inference.New", "Memory is smaller than MaxBody")
