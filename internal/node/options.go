@@ -41,8 +41,8 @@ type Options struct {
 	HostForwards []Forward
 	// ClientCA verifies the certificates of callers of the node's own API; default: the CA of RESTConfig.
 	ClientCA *x509.CertPool
-	// Callers are the names in certificates of those who may call the node's own API without being asked about; for
-	// others a SubjectAccessReview decides.
+	// Callers are the names in certificates of those who may call the node's own API: that of the API server, whose
+	// audit nobody should pass by. Empty: a SubjectAccessReview decides, as for a kubelet.
 	Callers []string
 	// ServingCert is that of the node's own API; default: a self-signed one.
 	ServingCert func(*tls.ClientHelloInfo) (*tls.Certificate, error)

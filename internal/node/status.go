@@ -136,7 +136,9 @@ func (v view) count() tally {
 		}
 		again := c.ended != nil && restarts(v.pod.Spec.RestartPolicy, c, c.ended.ExitCode)
 		if c.init {
-			t.initFailed = t.initFailed || c.ended != nil && !again && !c.succeeded()
+			if c.ended != nil && !again && !c.succeeded() {
+				t.initFailed = true
+			}
 			continue
 		}
 		t.apps++

@@ -169,11 +169,11 @@ type ReadOptions struct {
 
 // Read writes the text of a log without the line format.
 func Read(ctx context.Context, path string, o ReadOptions, stdout, stderr io.Writer) error {
-	options := &crilogs.LogOptions{TailLines: o.Tail, LimitBytes: o.LimitBytes, Since: o.Since, Timestamp: o.Timestamps, Follow: o.Running != nil}
-	err := crilogs.ReadLogs(ctx, path, "container", options, follower{running: o.Running}, stdout, stderr)
-	if errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(path); err != nil {
 		return fault.Wrap(fault.NotFound, "node.logs", err)
 	}
+	options := &crilogs.LogOptions{TailLines: o.Tail, LimitBytes: o.LimitBytes, Since: o.Since, Timestamp: o.Timestamps, Follow: o.Running != nil}
+	err := crilogs.ReadLogs(ctx, path, "container", options, follower{running: o.Running}, stdout, stderr)
 	return fault.Wrap(fault.Internal, "node.logs", err)
 }
 
