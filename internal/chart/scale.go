@@ -106,7 +106,7 @@ func Seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 // times makes an axis of moments: ticks at whole years, months, days or hours, whichever gives at most six.
 func times(low, high float64) axis {
 	if !(low < high) {
-		low, high = low-43200, low+43200
+		return axis{low: low - 1, high: low + 1, ticks: []tick{{low, time.Unix(int64(low), 0).UTC().Format(time.DateOnly)}}}
 	}
 	a := axis{low: low, high: high}
 	for _, unit := range calendar {
