@@ -341,3 +341,17 @@ func TestReaders(t *testing.T) {
 		t.Error("a report is asked about a dataset that it does not read")
 	}
 }
+
+func TestPlan(t *testing.T) {
+	w := newWorld(t, dataset("voice", 1), dataset("scan-features", 1))
+	for bundle, want := range map[string]string{w.pack(markdown): "starts a run", "sha256:" + strings.Repeat("b", 64): "the page has changed"} {
+		decision, err := w.s.Plan(t.Context(), &v1alpha1.Report{ObjectMeta: metav1.ObjectMeta{Namespace: "neurology", Name: "findings"},
+			Spec: v1alpha1.ReportSpec{Page: "p.md", Bundle: bundle}})
+		if err != nil || decision.Message != want {
+			t.Errorf("%+v, %v, want %q", decision, err, want)
+		}
+	}
+	if len(w.runs()) != 0 {
+		t.Error("planning started a run")
+	}
+}
