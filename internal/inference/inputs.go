@@ -133,6 +133,11 @@ func (a *assembler) place(sent []oip.Tensor) (int64, error) {
 		}
 		seen[at.feature], rows = true, t.Shape[0]
 	}
+	return rows, a.complete(seen)
+}
+
+// complete refuses a request without one of the features that the model uses.
+func (a *assembler) complete(seen []bool) error {
 	var missing []string
 	for i, name := range a.names {
 		if _, used := a.features[name]; used && !seen[i] {
@@ -140,9 +145,9 @@ func (a *assembler) place(sent []oip.Tensor) (int64, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return 0, fault.New(fault.Invalid, "", "missing: %s", list(missing)).WithHint("a missing number is null in its tensor's data")
+		return fault.New(fault.Invalid, "", "missing: %s", list(missing)).WithHint("a missing number is null in its tensor's data")
 	}
-	return rows, nil
+	return nil
 }
 
 func (a *assembler) isFeature(name string) bool {

@@ -26,6 +26,16 @@ func parseData(t Tensor, text []byte, count int64) (any, error) {
 			bits, inRange := halfBits(t.Type, float32(f))
 			return bits, ok && inRange
 		})
+	case Bool:
+		return list(t, text, count, func(v []byte) (bool, bool) { return v[0] == 't', v[0] == 't' || v[0] == 'f' })
+	case Bytes:
+		return list(t, text, count, parseText)
+	}
+	return parseWhole(t, text, count)
+}
+
+func parseWhole(t Tensor, text []byte, count int64) (any, error) {
+	switch t.Type {
 	case Int64:
 		return list(t, text, count, parseInt[int64](64))
 	case Int32:
@@ -40,21 +50,19 @@ func parseData(t Tensor, text []byte, count int64) (any, error) {
 		return list(t, text, count, parseUint[uint32](32))
 	case Uint16:
 		return list(t, text, count, parseUint[uint16](16))
-	case Uint8:
-		return list(t, text, count, parseUint[uint8](8))
-	case Bool:
-		return list(t, text, count, func(v []byte) (bool, bool) { return v[0] == 't', v[0] == 't' || v[0] == 'f' })
 	}
-	return list(t, text, count, func(v []byte) (string, bool) {
-		if v[0] != '"' {
-			return "", false
-		}
-		if bytes.IndexByte(v, '\\') < 0 {
-			return string(v[1 : len(v)-1]), true
-		}
-		s, err := jsontext.AppendUnquote(nil, v)
-		return string(s), err == nil
-	})
+	return list(t, text, count, parseUint[uint8](8))
+}
+
+func parseText(v []byte) (string, bool) {
+	if v[0] != '"' {
+		return "", false
+	}
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v[1 : len(v)-1]), true
+	}
+	s, err := jsontext.AppendUnquote(nil, v)
+	return string(s), err == nil
 }
 
 // parseFloat reads a finite number; null is a missing one.

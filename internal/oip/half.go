@@ -22,9 +22,10 @@ func halfBits(t Type, v float32) (uint16, bool) {
 	return uint16(bits >> 16), bits&0x7f800000 != 0x7f800000
 }
 
-func halfAt(t Type, d []uint16, i int) (float64, bool) {
-	if i < 0 || i >= len(d) {
-		return 0, false
+// shortAt reads a 16-bit value: a float or a UINT16.
+func shortAt(t Type, d []uint16, i int) (float64, bool) {
+	if t == Uint16 || i < 0 || i >= len(d) {
+		return at(d, i)
 	}
 	return float64(halfValue(t, d[i])), true
 }

@@ -18,38 +18,52 @@ func parseRaw(t Tensor, raw []byte, count int64) (any, error) {
 	case FP64:
 		return finite(t, unpack(raw, 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }))
 	case FP16, BF16:
-		bits := unpack(raw, 2, binary.LittleEndian.Uint16)
-		for i, v := range bits {
-			if f := float64(halfValue(t.Type, v)); math.IsNaN(f) || math.IsInf(f, 0) {
-				return nil, notFinite(t, i, f)
-			}
-		}
-		return bits, nil
-	case Int64:
-		return unpack(raw, 8, func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) }), nil
-	case Int32:
-		return unpack(raw, 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) }), nil
-	case Int16:
-		return unpack(raw, 2, func(b []byte) int16 { return int16(binary.LittleEndian.Uint16(b)) }), nil
-	case Int8:
-		return unpack(raw, 1, func(b []byte) int8 { return int8(b[0]) }), nil
-	case Uint64:
-		return unpack(raw, 8, binary.LittleEndian.Uint64), nil
-	case Uint32:
-		return unpack(raw, 4, binary.LittleEndian.Uint32), nil
-	case Uint16:
-		return unpack(raw, 2, binary.LittleEndian.Uint16), nil
-	case Uint8:
-		return unpack(raw, 1, func(b []byte) uint8 { return b[0] }), nil
+		return parseHalves(t, raw)
 	case Bool:
-		for i, b := range raw {
-			if b > 1 {
-				return nil, invalid("%d at position %d of tensor %q is no BOOL", b, i, clip(t.Name))
-			}
-		}
-		return unpack(raw, 1, func(b []byte) bool { return b[0] == 1 }), nil
+		return parseFlags(t, raw)
+	case Bytes:
+		return parseTexts(t, raw, count)
 	}
-	return parseTexts(t, raw, count)
+	return parseWholeRaw(t, raw), nil
+}
+
+func parseHalves(t Tensor, raw []byte) ([]uint16, error) {
+	bits := unpack(raw, 2, binary.LittleEndian.Uint16)
+	for i, v := range bits {
+		if f := float64(halfValue(t.Type, v)); math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, notFinite(t, i, f)
+		}
+	}
+	return bits, nil
+}
+
+func parseFlags(t Tensor, raw []byte) ([]bool, error) {
+	for i, b := range raw {
+		if b > 1 {
+			return nil, invalid("%d at position %d of tensor %q is no BOOL", b, i, clip(t.Name))
+		}
+	}
+	return unpack(raw, 1, func(b []byte) bool { return b[0] == 1 }), nil
+}
+
+func parseWholeRaw(t Tensor, raw []byte) any {
+	switch t.Type {
+	case Int64:
+		return unpack(raw, 8, func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) })
+	case Int32:
+		return unpack(raw, 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) })
+	case Int16:
+		return unpack(raw, 2, func(b []byte) int16 { return int16(binary.LittleEndian.Uint16(b)) })
+	case Int8:
+		return unpack(raw, 1, func(b []byte) int8 { return int8(b[0]) })
+	case Uint64:
+		return unpack(raw, 8, binary.LittleEndian.Uint64)
+	case Uint32:
+		return unpack(raw, 4, binary.LittleEndian.Uint32)
+	case Uint16:
+		return unpack(raw, 2, binary.LittleEndian.Uint16)
+	}
+	return unpack(raw, 1, func(b []byte) uint8 { return b[0] })
 }
 
 func unpack[T any](raw []byte, width int, one func([]byte) T) []T {

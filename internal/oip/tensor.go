@@ -72,19 +72,23 @@ func (t Tensor) Float(i int) (float64, bool) {
 	case []uint32:
 		return at(d, i)
 	case []uint16:
-		if t.Type == FP16 || t.Type == BF16 {
-			return halfAt(t.Type, d, i)
-		}
-		return at(d, i)
+		return shortAt(t.Type, d, i)
 	case []uint8:
 		return at(d, i)
 	case []bool:
-		if i >= 0 && i < len(d) && d[i] {
-			return 1, true
-		}
-		return 0, i >= 0 && i < len(d)
+		return flagAt(d, i)
 	}
 	return 0, false
+}
+
+func flagAt(d []bool, i int) (float64, bool) {
+	if i < 0 || i >= len(d) {
+		return 0, false
+	}
+	if d[i] {
+		return 1, true
+	}
+	return 0, true
 }
 
 type number interface {

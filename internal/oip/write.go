@@ -96,14 +96,7 @@ func appendData(dst []byte, t Tensor) ([]byte, error) {
 	case []uint32:
 		return appendUints(dst, d), nil
 	case []uint16:
-		if t.Type == FP16 || t.Type == BF16 {
-			wide := make([]float32, len(d))
-			for i, v := range d {
-				wide[i] = halfValue(t.Type, v)
-			}
-			return appendFloats(dst, t, wide, 32)
-		}
-		return appendUints(dst, d), nil
+		return appendShorts(dst, t, d)
 	case []uint8:
 		return appendUints(dst, d), nil
 	case []bool:
@@ -112,15 +105,31 @@ func appendData(dst []byte, t Tensor) ([]byte, error) {
 		}
 		return dst, nil
 	case []string:
-		for i, v := range d {
-			if !utf8.ValidString(v) {
-				return nil, invalid("text %d of output %q is not UTF-8", i, t.Name).WithHint("ask for it as binary data")
-			}
-			dst = appendText(comma(dst, i), v)
-		}
-		return dst, nil
+		return appendTexts(dst, t, d)
 	}
 	return nil, invalid("output %q is of type %s, which cannot be sent", t.Name, t.Type)
+}
+
+func appendTexts(dst []byte, t Tensor, texts []string) ([]byte, error) {
+	for i, v := range texts {
+		if !utf8.ValidString(v) {
+			return nil, invalid("text %d of output %q is not UTF-8", i, t.Name).WithHint("ask for it as binary data")
+		}
+		dst = appendText(comma(dst, i), v)
+	}
+	return dst, nil
+}
+
+// appendShorts writes 16-bit floats or UINT16.
+func appendShorts(dst []byte, t Tensor, d []uint16) ([]byte, error) {
+	if t.Type == Uint16 {
+		return appendUints(dst, d), nil
+	}
+	wide := make([]float32, len(d))
+	for i, v := range d {
+		wide[i] = halfValue(t.Type, v)
+	}
+	return appendFloats(dst, t, wide, 32)
 }
 
 func comma(dst []byte, i int) []byte {
