@@ -60,6 +60,8 @@ $(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum) &: tools/go.mod
 
 # Other people's clients, which judge the doors and the numbers; pinned in tools/judges.txt.
 judges: $(TOOLS)/judges/.done
+	go build -ldflags '$(LDFLAGS)' -o $(TOOLS)/bin/ k8s.io/kubernetes/cmd/kubectl
+
 $(TOOLS)/judges/.done: tools/judges.txt $(TOOLS)/uv/bin/uv
 	$(TOOLS)/uv/bin/uv venv --quiet --clear --python python3 $(TOOLS)/judges
 	UV_PYTHON_DOWNLOADS=never $(TOOLS)/uv/bin/uv pip install --quiet --only-binary :all: --python $(TOOLS)/judges/bin/python -r tools/judges.txt
