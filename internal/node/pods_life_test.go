@@ -119,6 +119,7 @@ func podAlways(c *cluster) {
 		s := p.Status.ContainerStatuses
 		return len(s) == 1 && s[0].State.Running != nil && s[0].RestartCount == 1
 	})
+	c.awaitLog("always", "round 1")
 	if now, before := c.log("always", v1.PodLogOptions{}), c.log("always", v1.PodLogOptions{Previous: true}); now != "round 1\n" || before != "round 0\n" {
 		c.Errorf("log %q, previous %q", now, before)
 	}

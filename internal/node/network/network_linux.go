@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -187,7 +188,22 @@ func (n *Network) attach(id string, ns netns.NsHandle, address netip.Addr) error
 		return err
 	}
 	defer inside.Close()
-	return configureInside(inside, address)
+	if err := configureInside(inside, address); err != nil {
+		return err
+	}
+	awaitUp(func() (netlink.Link, error) { return inside.LinkByName("eth0") })
+	awaitUp(func() (netlink.Link, error) { return netlink.LinkByName(attrs.Name) })
+	return nil
+}
+
+// awaitUp waits, briefly, until a link passes packets: the kernel enables it, and its port of the bridge, some time
+// after it has been set up. What is sent before is lost and sent again a second later.
+func awaitUp(find func() (netlink.Link, error)) {
+	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(500 * time.Microsecond) {
+		if l, err := find(); err != nil || l.Attrs().OperState == netlink.OperUp {
+			return
+		}
+	}
 }
 
 func configureInside(h *netlink.Handle, address netip.Addr) error {
