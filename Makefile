@@ -48,6 +48,13 @@ lint: $(TOOLS)/bin/staticcheck
 	go vet ./...
 	$(TOOLS)/bin/staticcheck ./...
 
+# The study, from an empty state directory. What was built or downloaded before is used again.
+STATE ?= $(ROOT)/.state/demo
+demo: build $(TOOLS)/uv/bin/uv
+	go run ./examples/parkinsons/generate -out $(ROOT)/.state/demo-data
+	BIN=$(BIN) STATE=$(STATE) DATA=$(ROOT)/.state/demo-data ONCE=$(ONCE) \
+		PATH=$(TOOLS)/uv/bin:$$PATH FATHOM_UV_CACHE=$(TOOLS)/uv-cache examples/parkinsons/demo.sh
+
 # Everything. Tests that were skipped are listed with their reason at the end.
 test: setup build judges verify lint $(TOOLS)/bin/gotestsum
 	PATH=$(TOOLS)/bin:$$PATH FATHOM_PYTHON=$(TOOLS)/judges/bin/python FATHOM_ONNXRUNTIME=$(BIN)/libonnxruntime.so.1 FATHOM_RUNC=$(BIN)/runc \

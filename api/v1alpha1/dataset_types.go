@@ -10,7 +10,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=ds,categories=fathom
+// +kubebuilder:resource:shortName=dset,categories=fathom
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Version",type=integer,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Rows",type=integer,JSONPath=`.status.rows`
@@ -202,6 +202,9 @@ type DatasetStatus struct {
 	// rows of the current version.
 	// +optional
 	Rows int64 `json:"rows,omitempty"`
+	// subjects that the rows of the current version are about; 0 when the dataset names no subject.
+	// +optional
+	Subjects int64 `json:"subjects,omitempty"`
 	// bytes of the current version.
 	// +optional
 	Bytes int64 `json:"bytes,omitempty"`

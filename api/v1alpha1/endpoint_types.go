@@ -10,7 +10,7 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:shortName=ep,categories=fathom
+// +kubebuilder:resource:shortName=fep,categories=fathom
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Version",type=integer,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Replicas",type=string,JSONPath=`.status.replicas`

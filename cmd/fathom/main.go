@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 	flags.StringVarP(&g.workspace, "workspace", "n", "", "workspace (default: the only one there is)")
 	flags.StringVarP(&g.output, "output", "o", "", "output format: json, or empty for people")
 	root.AddCommand(
-		newUp(g), newApply(g), newPlan(g), newStatus(g), newPut(g), newLogs(g), newRuns(g), newWhy(g), newSQL(g),
+		newUp(g), newApply(g), newPlan(g), newStatus(g), newShow(g), newPut(g), newLogs(g), newRuns(g), newWhy(g), newSQL(g),
 		newPredict(g), newPromote(g), newRollback(g), newReplay(g), newRetry(g), newOpen(g), newDoctor(g), newDelete(g),
 	)
 	return root

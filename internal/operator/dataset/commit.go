@@ -35,6 +35,8 @@ type Summary struct {
 	Requirements string   `json:"requirements,omitempty"`
 	// Inputs of the step, for a replay.
 	Inputs []v1alpha1.RunInput `json:"inputs,omitempty"`
+	// SubjectCount is how many subjects the rows are about.
+	SubjectCount int64 `json:"subjectCount,omitempty"`
 	// Secret of the step, for a replay.
 	Secret string `json:"secret,omitempty"`
 }
@@ -96,6 +98,7 @@ func (s *Station) request(ctx context.Context, d *v1alpha1.Dataset, w *work, run
 		return request, err
 	}
 	subjects := summary.Report.Subjects
+	summary.SubjectCount = int64(len(subjects))
 	summary.Report.Subjects = nil // kept as a set of its own
 	summary.Report.Identified = identified(d, w, summary.Report)
 	encoded, err := json.Marshal(summary)
@@ -174,6 +177,7 @@ func (s *Station) use(ctx context.Context, d *v1alpha1.Dataset, v lake.Version) 
 	}
 	st := &d.Status
 	st.Version, st.Fingerprint, st.Rows, st.Bytes = int64(v.Number), v.Fingerprint, v.Rows, v.Bytes
+	st.Subjects = summary.SubjectCount
 	st.Excluded, st.ExcludedRows, st.ChecksPassed = summary.Report.Excluded, 0, 0
 	for _, e := range st.Excluded {
 		st.ExcludedRows += e.Rows

@@ -30,7 +30,7 @@ def measure(pixels: np.ndarray) -> tuple[float, float]:
     return (a + b) / 2, abs(a - b) / (a + b)
 
 
-table = pd.read_parquet(inputs)
+table = pd.concat(pd.read_parquet(file) for file in sorted(inputs.glob("*.parquet")))
 rows = []
 for patient, images in table.groupby("PatientID"):
     measured = [

@@ -25,7 +25,7 @@ if os.environ.get("MLFLOW_TRACKING_URI"):
     mlflow.start_run()
     mlflow.log_params(params["parameters"])
 
-data = pd.read_parquet(inputs)
+data = pd.concat(pd.read_parquet(file) for file in sorted(inputs.glob("*.parquet")))
 X = data[params["features"]].to_numpy(np.float64)
 y = data[params["target"]].to_numpy()
 
