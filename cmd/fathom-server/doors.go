@@ -167,6 +167,7 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	}
 	track, err := mlflow.New(mlflow.Options{
 		Store: p.tracking, Blobs: artifacts{p.lake}, Authenticator: authenticator, Authorizer: authorizer, Record: p.record("mlflow"),
+		Scope: p.trackingScope,
 	})
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"fathom.dev/fathom/internal/capture"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/gang"
+	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/lake"
 	"fathom.dev/fathom/internal/operator/run"
 	"fathom.dev/fathom/internal/ref"
@@ -59,8 +60,34 @@ func (p *platform) pod(ctx context.Context, workspace, name, uid string) (stagin
 	return staging.Pod{Run: of, Attempt: attempt, Rank: rank}, err
 }
 
-// stage says what an attempt of a run reads and does.
-func (p *platform) stage(ctx context.Context, name ref.Name, attempt int) (staging.Plan, error) {
+// extraPodName and extraPodUID are what the API server adds to a token that is bound to a pod.
+const (
+	extraPodName = "authentication.kubernetes.io/pod-name"
+	extraPodUID  = "authentication.kubernetes.io/pod-uid"
+)
+
+// trackingScope limits a pod to the tracking run of its own run: what it writes is not for the pods of other folds.
+func (p *platform) trackingScope(ctx context.Context, workspace string, user identity.User) (tracked string, limited bool, err error) {
+	name, uid := user.Extra[extraPodName], user.Extra[extraPodUID]
+	if len(name) == 0 && len(uid) == 0 {
+		return "", false, nil
+	}
+	if len(name) != 1 || len(uid) != 1 {
+		return "", true, fault.New(fault.Forbidden, "tracking", "the token is bound to a pod in a way that is not understood")
+	}
+	pod, err := p.pod(ctx, workspace, name[0], uid[0])
+	if err != nil {
+		return "", true, err
+	}
+	r, err := p.findRun(ctx, ref.Name{Workspace: workspace, Name: pod.Run})
+	if err != nil {
+		return "", true, err
+	}
+	return r.Spec.TrackingRun, true, nil
+}
+
+// findRun reads a run, past the cache if it is not there yet.
+func (p *platform) findRun(ctx context.Context, name ref.Name) (*v1alpha1.Run, error) {
 	var r v1alpha1.Run
 	key := types.NamespacedName{Namespace: name.Workspace, Name: name.Name}
 	err := p.objects.Get(ctx, key, &r)
@@ -68,9 +95,16 @@ func (p *platform) stage(ctx context.Context, name ref.Name, attempt int) (stagi
 		err = p.live.Get(ctx, key, &r)
 	}
 	if apierrors.IsNotFound(err) {
-		return staging.Plan{}, fault.New(fault.NotFound, "run "+name.String(), "there is none")
-	} else if err != nil {
-		return staging.Plan{}, fault.Wrap(fault.Unavailable, "run "+name.String(), err)
+		return nil, fault.New(fault.NotFound, "run "+name.String(), "there is none")
+	}
+	return &r, fault.Wrap(fault.Unavailable, "run "+name.String(), err)
+}
+
+// stage says what an attempt of a run reads and does.
+func (p *platform) stage(ctx context.Context, name ref.Name, attempt int) (staging.Plan, error) {
+	r, err := p.findRun(ctx, name)
+	if err != nil {
+		return staging.Plan{}, err
 	}
 	s := gang.Stage{Attempt: attempt, Command: r.Spec.Command, Params: json.RawMessage("{}")}
 	if r.Spec.Code != "" {
@@ -92,7 +126,7 @@ func (p *platform) stage(ctx context.Context, name ref.Name, attempt int) (stagi
 		}
 		s.Inputs = append(s.Inputs, files...)
 	}
-	return staging.Plan{Stage: s, Gang: run.Gang(&r, int32(attempt))}, nil
+	return staging.Plan{Stage: s, Gang: run.Gang(r, int32(attempt))}, nil
 }
 
 // inputFiles lists one input's files with their places below the run's root.

@@ -16,13 +16,13 @@ import (
 func (d *door) artifactRoutes() []route {
 	const files = "/api/2.0/mlflow-artifacts/artifacts"
 	return []route{
-		{method: "GET", path: "/api/2.0/mlflow/artifacts/list", verb: get, handler: serve(d, listRunArtifacts)},
-		{method: "GET", path: files, verb: get, handler: serve(d, listArtifacts)},
-		{method: "GET", path: files + "/{path...}", verb: get, handler: d.download, data: true},
-		{method: "PUT", path: files + "/{path...}", verb: update, handler: d.upload, data: true},
-		{method: "DELETE", path: files + "/{path...}", verb: remove, handler: d.deleteArtifacts, data: true},
+		{method: "GET", path: "/api/2.0/mlflow/artifacts/list", verb: get, handler: serve(d, listRunArtifacts), pods: ownRun},
+		{method: "GET", path: files, verb: get, handler: serve(d, listArtifacts), pods: ownPath},
+		{method: "GET", path: files + "/{path...}", verb: get, handler: raw(d.download), data: true, pods: ownPath},
+		{method: "PUT", path: files + "/{path...}", verb: update, handler: raw(d.upload), data: true, pods: ownPath},
+		{method: "DELETE", path: files + "/{path...}", verb: remove, handler: raw(d.deleteArtifacts), data: true},
 		// The client tries these only if server-info offers them; its answer to this message is a plain upload.
-		{method: "POST", path: "/api/2.0/mlflow-artifacts/mpu/{path...}", verb: update, handler: multipart},
+		{method: "POST", path: "/api/2.0/mlflow-artifacts/mpu/{path...}", verb: update, handler: raw(multipart), pods: anyPod},
 	}
 }
 
@@ -45,9 +45,7 @@ func fromArtifacts(list []tracking.Artifact, root string) []fileMessage {
 }
 
 // listArtifacts lists a folder; clients expect names without the folder.
-func listArtifacts(c call, in *struct {
-	Path string `json:"path"`
-}) (any, error) {
+func listArtifacts(c call, in *pathMessage) (any, error) {
 	folder := strings.TrimSuffix(in.Path, "/")
 	list, err := c.ws.Artifacts(c, folder)
 	if len(list) == 1 && list[0].Path == folder {

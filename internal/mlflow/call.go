@@ -27,30 +27,65 @@ type call struct {
 // none is the message of requests and responses without fields.
 type none struct{}
 
+// handler answers a request that check, which gets what the request says, does not refuse. There are two: message and
+// raw.
+type handler interface {
+	serve(w http.ResponseWriter, r *http.Request, check func(message any) error)
+}
+
+// message handles requests that decode to an In.
+type message[In any] struct {
+	d     *door
+	limit int64 // bytes
+	do    func(call, *In) (any, error)
+}
+
 // serve makes a handler of a function from a request message to a response message.
-func serve[In any](d *door, do func(call, *In) (any, error)) http.HandlerFunc {
+func serve[In any](d *door, do func(call, *In) (any, error)) handler {
 	return serveUpTo(d, maxBody, do)
 }
 
-func serveUpTo[In any](d *door, limit int64, do func(call, *In) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var in In
-		if err := decode(w, r, limit, &in); err != nil {
-			fail(w, r, err)
-			return
-		}
-		ws, err := d.store.In(r.Context(), r.PathValue("workspace"))
-		if err != nil {
-			fail(w, r, err)
-			return
-		}
-		out, err := do(call{r.Context(), ws, r}, &in)
-		if err != nil {
-			fail(w, r, err)
-			return
-		}
-		answer(w, http.StatusOK, out)
+func serveUpTo[In any](d *door, limit int64, do func(call, *In) (any, error)) handler {
+	return message[In]{d, limit, do}
+}
+
+func (m message[In]) serve(w http.ResponseWriter, r *http.Request, check func(any) error) {
+	var in In
+	if err := decode(w, r, m.limit, &in); err != nil {
+		fail(w, r, err)
+		return
 	}
+	if err := check(&in); err != nil {
+		fail(w, r, err)
+		return
+	}
+	ws, err := m.d.store.In(r.Context(), r.PathValue("workspace"))
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	out, err := m.do(call{r.Context(), ws, r}, &in)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	answer(w, http.StatusOK, out)
+}
+
+// raw handles requests that say all in their path.
+type raw http.HandlerFunc
+
+func (h raw) serve(w http.ResponseWriter, r *http.Request, check func(any) error) {
+	if err := check(&pathMessage{r.PathValue("path")}); err != nil {
+		fail(w, r, err)
+		return
+	}
+	h(w, r)
+}
+
+// pathMessage names artifacts from the root of the workspace's.
+type pathMessage struct {
+	Path string `json:"path"`
 }
 
 func answer(w http.ResponseWriter, status int, message any) {

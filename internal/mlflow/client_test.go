@@ -72,11 +72,11 @@ func TestPod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := ws.EnsureRun(t.Context(), tracking.NewRun{ID: tracking.RunID("uid"), Experiment: experiment, Name: "parkinsons-1", User: "fathom"})
+	run, err := ws.EnsureRun(t.Context(), tracking.NewRun{ID: podRun("a"), Experiment: experiment, Name: "parkinsons-1", User: "fathom"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.script(interpreter, "testdata/pod/train.py", "MLFLOW_RUN_ID="+run.ID)
+	s.script(interpreter, "testdata/pod/train.py", "MLFLOW_RUN_ID="+run.ID, "MLFLOW_TRACKING_TOKEN=pod-a-token", "MLFLOW_EXPERIMENT_NAME=parkinsons")
 	got, err := ws.Run(t.Context(), run.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -87,5 +87,13 @@ func TestPod(t *testing.T) {
 	all, _, err := ws.SearchRuns(t.Context(), tracking.Query{Experiments: []string{"0", experiment}})
 	if err != nil || len(all) != 1 {
 		t.Errorf("there are %d runs, %v; want only the platform's", len(all), err)
+	}
+	if s.refusals != 0 {
+		t.Errorf("%d requests of an honest pod were refused", s.refusals)
+	}
+	s.script(interpreter, "testdata/pod/search.py", "MLFLOW_RUN_ID="+run.ID, "MLFLOW_TRACKING_TOKEN=pod-a-token", "MLFLOW_EXPERIMENT_NAME=parkinsons")
+	all, _, err = ws.SearchRuns(t.Context(), tracking.Query{Experiments: []string{experiment}, Filter: "tags.`mlflow.parentRunId` = '" + run.ID + "'"})
+	if err != nil || len(all) != 3 || s.refusals != 0 {
+		t.Errorf("a search of three candidates left %d runs below the pod's, %v, and %d refusals", len(all), err, s.refusals)
 	}
 }

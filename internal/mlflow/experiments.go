@@ -8,8 +8,8 @@ func (d *door) experimentRoutes() []route {
 	const path = "/api/2.0/mlflow/experiments/"
 	return []route{
 		{method: "POST", path: path + "create", verb: create, handler: serve(d, createExperiment)},
-		{method: "GET", path: path + "get", verb: get, handler: serve(d, getExperiment)},
-		{method: "GET", path: path + "get-by-name", verb: get, handler: serve(d, getExperimentByName)},
+		{method: "GET", path: path + "get", verb: get, handler: serve(d, getExperiment), pods: ownExperiment},
+		{method: "GET", path: path + "get-by-name", verb: get, handler: serve(d, getExperimentByName), pods: ownExperiment},
 		{method: "POST", path: path + "search", verb: get, handler: serve(d, searchExperiments)},
 		{method: "GET", path: path + "search", verb: get, handler: serve(d, searchExperiments)},
 		{method: "POST", path: path + "update", verb: update, handler: serve(d, updateExperiment)},
@@ -65,9 +65,11 @@ func getExperiment(c call, in *experimentIDMessage) (any, error) {
 	return experimentAnswer{fromExperiment(e)}, err
 }
 
-func getExperimentByName(c call, in *struct {
+type experimentNameMessage struct {
 	Name string `json:"experiment_name"`
-}) (any, error) {
+}
+
+func getExperimentByName(c call, in *experimentNameMessage) (any, error) {
 	if err := required("experiment_name", in.Name); err != nil {
 		return nil, err
 	}

@@ -9,9 +9,9 @@ const maxInputsBody = 32 << 20
 
 func (d *door) inputRoutes() []route {
 	return []route{
-		{method: "POST", path: "/api/2.0/mlflow/runs/log-inputs", verb: update, handler: serveUpTo(d, maxInputsBody, logInputs)},
-		{method: "POST", path: "/api/2.0/mlflow/runs/outputs", verb: update, handler: serve(d, logOutputs)},
-		{method: "POST", path: "/api/2.0/mlflow/runs/log-model", verb: update, handler: serve(d, logModel)},
+		{method: "POST", path: "/api/2.0/mlflow/runs/log-inputs", verb: update, handler: serveUpTo(d, maxInputsBody, logInputs), pods: all(ownRun, ownModels)},
+		{method: "POST", path: "/api/2.0/mlflow/runs/outputs", verb: update, handler: serve(d, logOutputs), pods: all(ownRun, ownModels)},
+		{method: "POST", path: "/api/2.0/mlflow/runs/log-model", verb: update, handler: serve(d, logModel), pods: ownRun},
 	}
 }
 
@@ -58,11 +58,13 @@ func toModelUses(uses []modelUseMessage) []tracking.ModelUse {
 	return list
 }
 
-func logInputs(c call, in *struct {
+type inputsMessage struct {
 	runIDMessage
 	Datasets []inputMessage    `json:"datasets"`
 	Models   []modelUseMessage `json:"models"`
-}) (any, error) {
+}
+
+func logInputs(c call, in *inputsMessage) (any, error) {
 	id, err := in.run()
 	if err != nil {
 		return nil, err
@@ -74,10 +76,12 @@ func logInputs(c call, in *struct {
 	return none{}, c.ws.LogInputs(c, id, inputs, toModelUses(in.Models))
 }
 
-func logOutputs(c call, in *struct {
+type outputsMessage struct {
 	runIDMessage
 	Models []modelUseMessage `json:"models"`
-}) (any, error) {
+}
+
+func logOutputs(c call, in *outputsMessage) (any, error) {
 	id, err := in.run()
 	if err != nil {
 		return nil, err

@@ -8,15 +8,15 @@ func (d *door) loggedModelRoutes() []route {
 	const path = "/api/2.0/mlflow/logged-models"
 	const one = path + "/{model}"
 	return []route{
-		{method: "POST", path: path, verb: create, handler: serve(d, createLoggedModel)},
+		{method: "POST", path: path, verb: create, handler: serve(d, createLoggedModel), pods: ownNewModel},
 		{method: "POST", path: path + "/search", verb: get, handler: serve(d, searchLoggedModels)},
-		{method: "GET", path: one, verb: get, handler: serve(d, getLoggedModel)},
-		{method: "PATCH", path: one, verb: update, handler: serve(d, finalizeLoggedModel)},
+		{method: "GET", path: one, verb: get, handler: serve(d, getLoggedModel), pods: ownModel},
+		{method: "PATCH", path: one, verb: update, handler: serve(d, finalizeLoggedModel), pods: ownModel},
 		{method: "DELETE", path: one, verb: remove, handler: serve(d, deleteLoggedModel)},
-		{method: "POST", path: one + "/params", verb: update, handler: serve(d, logLoggedModelParams)},
-		{method: "PATCH", path: one + "/tags", verb: update, handler: serve(d, setLoggedModelTags)},
-		{method: "DELETE", path: one + "/tags/{tag...}", verb: update, handler: serve(d, deleteLoggedModelTag)},
-		{method: "GET", path: one + "/artifacts/directories", verb: get, handler: serve(d, listLoggedModelArtifacts)},
+		{method: "POST", path: one + "/params", verb: update, handler: serve(d, logLoggedModelParams), pods: ownModel},
+		{method: "PATCH", path: one + "/tags", verb: update, handler: serve(d, setLoggedModelTags), pods: ownModel},
+		{method: "DELETE", path: one + "/tags/{tag...}", verb: update, handler: serve(d, deleteLoggedModelTag), pods: ownModel},
+		{method: "GET", path: one + "/artifacts/directories", verb: get, handler: serve(d, listLoggedModelArtifacts), pods: ownModel},
 	}
 }
 
@@ -56,14 +56,16 @@ type loggedModelAnswer struct {
 	Model loggedModelMessage `json:"model"`
 }
 
-func createLoggedModel(c call, in *struct {
+type createLoggedModelMessage struct {
 	Experiment string `json:"experiment_id"`
 	Name       string `json:"name"`
 	Type       string `json:"model_type"`
 	Run        string `json:"source_run_id"`
 	Params     []pair `json:"params"`
 	Tags       []pair `json:"tags"`
-}) (any, error) {
+}
+
+func createLoggedModel(c call, in *createLoggedModelMessage) (any, error) {
 	if err := required("experiment_id", in.Experiment); err != nil {
 		return nil, err
 	}

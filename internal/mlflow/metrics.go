@@ -19,9 +19,9 @@ const (
 
 func (d *door) metricRoutes() []route {
 	return []route{
-		{method: "POST", path: "/api/2.0/mlflow/runs/log-metric", verb: update, handler: serve(d, logMetric)},
-		{method: "POST", path: "/api/2.0/mlflow/runs/log-batch", verb: update, handler: serveUpTo(d, maxBatchBody, logBatch)},
-		{method: "GET", path: "/api/2.0/mlflow/metrics/get-history", verb: get, handler: serve(d, getHistory)},
+		{method: "POST", path: "/api/2.0/mlflow/runs/log-metric", verb: update, handler: serve(d, logMetric), pods: all(ownRun, ownModels)},
+		{method: "POST", path: "/api/2.0/mlflow/runs/log-batch", verb: update, handler: serveUpTo(d, maxBatchBody, logBatch), pods: all(ownRun, ownModels, freeTags)},
+		{method: "GET", path: "/api/2.0/mlflow/metrics/get-history", verb: get, handler: serve(d, getHistory), pods: ownRun},
 		{method: "GET", path: "/api/2.0/mlflow/metrics/get-history-bulk", verb: get, handler: serve(d, getHistoryBulk)},
 		{method: "GET", path: "/api/2.0/mlflow/metrics/get-history-bulk-interval", verb: get, handler: serve(d, getHistoryInterval)},
 		{method: "GET", path: "/api/2.11/mlflow/metrics/get-history-bulk-interval", verb: get, handler: serve(d, getHistoryInterval)},
@@ -71,10 +71,12 @@ func (m *pointMessage) metric() (tracking.Metric, error) {
 		Model: m.Model, Dataset: m.Dataset, Digest: m.Digest}, nil
 }
 
-func logMetric(c call, in *struct {
+type oneMetricMessage struct {
 	runIDMessage
 	pointMessage
-}) (any, error) {
+}
+
+func logMetric(c call, in *oneMetricMessage) (any, error) {
 	id, err := in.run()
 	if err != nil {
 		return nil, err
@@ -86,12 +88,14 @@ func logMetric(c call, in *struct {
 	return none{}, c.ws.LogBatch(c, id, tracking.Batch{Metrics: []tracking.Metric{point}})
 }
 
-func logBatch(c call, in *struct {
+type batchMessage struct {
 	runIDMessage
 	Metrics []pointMessage `json:"metrics"`
 	Params  []pair         `json:"params"`
 	Tags    []pair         `json:"tags"`
-}) (any, error) {
+}
+
+func logBatch(c call, in *batchMessage) (any, error) {
 	id, err := in.run()
 	if err != nil {
 		return nil, err

@@ -15,15 +15,15 @@ const protocolVersion = "3.17.2"
 
 func (d *door) probeRoutes() []route {
 	return []route{
-		{method: "GET", path: "/version", verb: get, handler: text(protocolVersion)},
-		{method: "GET", path: "/health", verb: get, handler: d.health},
-		{method: "GET", path: "/api/3.0/mlflow/server-info", verb: get, handler: serve(d, serverInfo)},
-		{method: "GET", path: "/api/3.0/mlflow/server-features", verb: get, handler: serve(d, serverFeatures)},
-		{method: "GET", path: "/{rest...}", verb: get, handler: missing},
-		{method: "POST", path: "/{rest...}", verb: update, handler: missing},
-		{method: "PUT", path: "/{rest...}", verb: update, handler: missing},
-		{method: "PATCH", path: "/{rest...}", verb: update, handler: missing},
-		{method: "DELETE", path: "/{rest...}", verb: remove, handler: missing},
+		{method: "GET", path: "/version", verb: get, handler: raw(text(protocolVersion)), pods: anyPod},
+		{method: "GET", path: "/health", verb: get, handler: raw(d.health), pods: anyPod},
+		{method: "GET", path: "/api/3.0/mlflow/server-info", verb: get, handler: serve(d, serverInfo), pods: anyPod},
+		{method: "GET", path: "/api/3.0/mlflow/server-features", verb: get, handler: serve(d, serverFeatures), pods: anyPod},
+		{method: "GET", path: "/{rest...}", verb: get, handler: raw(missing), pods: anyPod},
+		{method: "POST", path: "/{rest...}", verb: update, handler: raw(missing), pods: anyPod},
+		{method: "PUT", path: "/{rest...}", verb: update, handler: raw(missing), pods: anyPod},
+		{method: "PATCH", path: "/{rest...}", verb: update, handler: raw(missing), pods: anyPod},
+		{method: "DELETE", path: "/{rest...}", verb: remove, handler: raw(missing), pods: anyPod},
 	}
 }
 

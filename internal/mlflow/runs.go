@@ -10,15 +10,15 @@ import (
 func (d *door) runRoutes() []route {
 	const path = "/api/2.0/mlflow/runs/"
 	return []route{
-		{method: "POST", path: path + "create", verb: create, handler: serve(d, createRun)},
-		{method: "GET", path: path + "get", verb: get, handler: serve(d, getRun)},
-		{method: "POST", path: path + "update", verb: update, handler: serve(d, updateRun)},
+		{method: "POST", path: path + "create", verb: create, handler: serve(d, createRun), pods: ownChild},
+		{method: "GET", path: path + "get", verb: get, handler: serve(d, getRun), pods: ownRun},
+		{method: "POST", path: path + "update", verb: update, handler: serve(d, updateRun), pods: ownRun},
 		{method: "POST", path: path + "delete", verb: remove, handler: serve(d, deleteRun)},
 		{method: "POST", path: path + "restore", verb: update, handler: serve(d, restoreRun)},
 		{method: "POST", path: path + "search", verb: get, handler: serve(d, searchRuns)},
-		{method: "POST", path: path + "set-tag", verb: update, handler: serve(d, setRunTag)},
-		{method: "POST", path: path + "delete-tag", verb: update, handler: serve(d, deleteRunTag)},
-		{method: "POST", path: path + "log-parameter", verb: update, handler: serve(d, logParameter)},
+		{method: "POST", path: path + "set-tag", verb: update, handler: serve(d, setRunTag), pods: all(ownRun, freeTags)},
+		{method: "POST", path: path + "delete-tag", verb: update, handler: serve(d, deleteRunTag), pods: all(ownRun, freeTags)},
+		{method: "POST", path: path + "log-parameter", verb: update, handler: serve(d, logParameter), pods: ownRun},
 	}
 }
 

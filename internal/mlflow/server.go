@@ -25,13 +25,16 @@ type Blobs interface {
 	Open(ctx context.Context, digest ref.Digest) (io.ReadSeekCloser, int64, error)
 }
 
-// Options configures [New]. All but Record and MaxArtifact are required.
+// Options configures [New]. All but Record, Scope and MaxArtifact are required.
 type Options struct {
 	Store         *tracking.Store
 	Blobs         Blobs
 	Authenticator identity.Authenticator
 	Authorizer    identity.Authorizer
 	Record        identity.Recorder
+	// Scope tells whether a caller is limited to one run: a pod is limited to the tracking run of its own run, which may
+	// be "" for none. Nil: nobody is limited.
+	Scope func(ctx context.Context, workspace string, user identity.User) (run string, limited bool, err error)
 	// MaxArtifact is the largest artifact, in bytes. Zero means 16 GiB.
 	MaxArtifact int64
 }
@@ -39,6 +42,8 @@ type Options struct {
 type door struct {
 	store       *tracking.Store
 	blobs       Blobs
+	record      identity.Recorder
+	scope       func(context.Context, string, identity.User) (string, bool, error)
 	maxArtifact int64
 }
 
@@ -47,7 +52,7 @@ func New(opt Options) (http.Handler, error) {
 	if opt.Store == nil || opt.Blobs == nil {
 		return nil, fault.New(fault.Internal, "mlflow.New", "a store and blobs are required")
 	}
-	d := &door{store: opt.Store, blobs: opt.Blobs, maxArtifact: opt.MaxArtifact}
+	d := &door{store: opt.Store, blobs: opt.Blobs, record: opt.Record, scope: opt.Scope, maxArtifact: opt.MaxArtifact}
 	if d.maxArtifact == 0 {
 		d.maxArtifact = 16 << 30
 	}
@@ -67,8 +72,9 @@ const (
 // route is a line of the table below, without what all lines have in common.
 type route struct {
 	method, path, verb string
-	handler            http.HandlerFunc
+	handler            handler
 	data               bool
+	pods               podRule // nil: pods may not
 }
 
 // routes is the door's whole table.
@@ -91,7 +97,7 @@ func (d *door) routes() []identity.Route {
 			if isAPI {
 				pattern = Prefix + "{workspace}/" + api + "/" + path
 			}
-			routes = append(routes, identity.Route{Pattern: line.method + " " + pattern, Action: action(line), Handler: line.handler})
+			routes = append(routes, identity.Route{Pattern: line.method + " " + pattern, Action: action(line), Handler: d.limit(line)})
 		}
 	}
 	return routes

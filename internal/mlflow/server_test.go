@@ -26,7 +26,21 @@ import (
 var people = map[string]identity.User{
 	"alice-token": {Name: "alice", Groups: []string{"neurology", "oncology"}},
 	"bob-token":   {Name: "bob", Groups: []string{"oncology"}},
+	"pod-a-token": {Name: "system:serviceaccount:neurology:code", Groups: []string{"neurology"}, Extra: map[string][]string{"pod": {"a"}}},
+	"pod-b-token": {Name: "system:serviceaccount:neurology:code", Groups: []string{"neurology"}, Extra: map[string][]string{"pod": {"b"}}},
+	"pod-0-token": {Name: "system:serviceaccount:neurology:code", Groups: []string{"neurology"}, Extra: map[string][]string{"pod": {"0"}}},
 }
+
+// scope limits the pods a and b to the runs of these names; the pod 0 has no run.
+func scope(_ context.Context, _ string, user identity.User) (string, bool, error) {
+	pod := user.Extra["pod"]
+	if len(pod) == 0 {
+		return "", false, nil
+	}
+	return map[string]string{"a": podRun("a"), "b": podRun("b")}[pod[0]], true, nil
+}
+
+func podRun(pod string) string { return tracking.RunID(pod) }
 
 type guards struct{ seen []identity.Action }
 
@@ -67,10 +81,11 @@ func (b diskBlobs) Open(_ context.Context, digest ref.Digest) (io.ReadSeekCloser
 
 type server struct {
 	*httptest.Server
-	t       testing.TB
-	store   *tracking.Store
-	audited []string
-	ca      string // file
+	t        testing.TB
+	store    *tracking.Store
+	audited  []string
+	refusals int
+	ca       string // file
 }
 
 func start(t testing.TB) *server {
@@ -80,9 +95,12 @@ func start(t testing.TB) *server {
 		t.Fatal(err)
 	}
 	s := &server{t: t, store: store}
-	handler, err := New(Options{Store: store, Blobs: diskBlobs{t.TempDir()}, Authenticator: &guards{}, Authorizer: &guards{},
+	handler, err := New(Options{Store: store, Blobs: diskBlobs{t.TempDir()}, Authenticator: &guards{}, Authorizer: &guards{}, Scope: scope,
 		Record: func(u identity.User, a identity.Action, r *http.Request, decision error) error {
 			s.audited = append(s.audited, u.Name+" "+a.Verb+" "+r.URL.Path)
+			if decision != nil {
+				s.refusals++
+			}
 			return nil
 		}})
 	if err != nil {

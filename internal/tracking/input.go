@@ -13,7 +13,7 @@ const contextTag = "mlflow.data.context"
 
 // Dataset is what a run read, as its client describes it.
 type Dataset struct {
-	Name, Digest       string // together they identify it in an experiment
+	Name, Digest       string // what searches find it by; descriptions of one dataset may differ
 	SourceType, Source string
 	Schema, Profile    string // JSON, may be empty
 }
@@ -83,7 +83,9 @@ func (w *Workspace) addModelUses(t *tx, run runRow, way int, models []ModelUse) 
 
 func addInput(t *tx, run runRow, in Input) error {
 	var id int64
-	err := t.row("SELECT id FROM datasets WHERE experiment = ? AND name = ? AND digest = ?", run.experiment, in.Name, in.Digest).Scan(&id)
+	err := t.row(`SELECT id FROM datasets WHERE experiment = ? AND name = ? AND digest = ?
+		AND type = ? AND source = ? AND schema = ? AND profile = ?`,
+		run.experiment, in.Name, in.Digest, in.SourceType, in.Source, in.Schema, in.Profile).Scan(&id)
 	if err == sql.ErrNoRows {
 		id, err = t.insert("INSERT INTO datasets (experiment, name, digest, type, source, schema, profile) VALUES (?, ?, ?, ?, ?, ?, ?)",
 			run.experiment, in.Name, in.Digest, in.SourceType, in.Source, in.Schema, in.Profile)
