@@ -53,7 +53,7 @@ STATE ?= $(ROOT)/.state/demo
 demo: build $(TOOLS)/uv/bin/uv
 	go run ./examples/parkinsons/generate -out $(ROOT)/.state/demo-data
 	BIN=$(BIN) STATE=$(STATE) DATA=$(ROOT)/.state/demo-data ONCE=$(ONCE) \
-		PATH=$(TOOLS)/uv/bin:$$PATH FATHOM_UV_CACHE=$(TOOLS)/uv-cache examples/parkinsons/demo.sh
+		PATH=$(TOOLS)/bin:$$PATH FATHOM_UV_CACHE=$(TOOLS)/uv-cache examples/parkinsons/demo.sh
 
 # Everything. Tests that were skipped are listed with their reason at the end.
 test: setup build judges verify lint $(TOOLS)/bin/gotestsum
