@@ -105,9 +105,13 @@ func (s *Station) request(ctx context.Context, d *v1alpha1.Dataset, w *work, run
 	if err != nil {
 		return request, fault.Wrap(fault.Internal, "summary", err)
 	}
+	inputs, err := s.lineage(ctx, d, w, run)
+	if err != nil {
+		return request, err
+	}
 	return lake.CommitRequest{
 		Name: nameOf(d), Fingerprint: run.Spec.Fingerprint, Files: manifest, Summary: encoded, Run: string(run.UID),
-		Inputs: s.lineage(d, w, run), Subjects: subjects, CreatedBy: "dataset/" + d.Name,
+		Inputs: inputs, Subjects: subjects, CreatedBy: "dataset/" + d.Name,
 	}, nil
 }
 
@@ -138,22 +142,36 @@ func (s *Station) report(ctx context.Context, m lake.FileManifest) (Report, erro
 	return r, nil
 }
 
-func (s *Station) lineage(d *v1alpha1.Dataset, w *work, run *v1alpha1.Run) []lake.Input {
-	var out []lake.Input
-	version := func(in *v1alpha1.Dataset, role string) {
-		out = append(out, lake.Input{Role: role, Artifact: lake.DatasetArtifact(nameOf(in), int(in.Status.Version), "")})
-	}
-	for _, in := range w.inputs {
-		version(in, lake.RoleInput)
-	}
-	if w.consents != nil {
-		version(w.consents, lake.RoleConsent)
-	}
+// lineage is what the run really read: the versions and files in its inputs, its code and its environment.
+func (s *Station) lineage(ctx context.Context, d *v1alpha1.Dataset, w *work, run *v1alpha1.Run) ([]lake.Input, error) {
+	modified := map[ref.Digest]string{}
 	for _, f := range w.sources {
-		out = append(out, lake.Input{Role: lake.RoleSource, Artifact: lake.Artifact{
-			Kind: lake.KindFile, Workspace: d.Namespace, Name: f.Key, Digest: f.Digest,
-			Facts: map[string]string{"size": strconv.FormatInt(f.Size, 10), "modified": f.Modified.Format(time.RFC3339)},
-		}})
+		modified[f.Digest] = f.Modified.Format(time.RFC3339)
+	}
+	var out []lake.Input
+	for _, in := range run.Spec.Inputs {
+		if in.Dataset != "" {
+			role := lake.RoleInput
+			if c := d.Spec.Privacy; c != nil && c.Consent != nil && in.Dataset == c.Consent.Dataset {
+				role = lake.RoleConsent
+			}
+			name := ref.Name{Workspace: d.Namespace, Name: in.Dataset}
+			out = append(out, lake.Input{Role: role, Artifact: lake.DatasetArtifact(name, int(in.Version), "")})
+			continue
+		}
+		manifest, err := s.Lake.GetManifest(ctx, ref.Digest(in.Manifest))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range manifest.Files {
+			facts := map[string]string{"size": strconv.FormatInt(f.Size, 10)}
+			if at := modified[f.Digest]; at != "" {
+				facts["modified"] = at
+			}
+			out = append(out, lake.Input{Role: lake.RoleSource, Artifact: lake.Artifact{
+				Kind: lake.KindFile, Workspace: d.Namespace, Name: f.Path, Digest: f.Digest, Facts: facts,
+			}})
+		}
 	}
 	for _, used := range []struct{ kind, digest string }{
 		{lake.KindCode, run.Spec.Code}, {lake.KindEnvironment, run.Status.Environment},
@@ -164,7 +182,7 @@ func (s *Station) lineage(d *v1alpha1.Dataset, w *work, run *v1alpha1.Run) []lak
 			}})
 		}
 	}
-	return out
+	return out, nil
 }
 
 // use makes a version the current one in the status.

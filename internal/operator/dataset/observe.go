@@ -88,7 +88,30 @@ func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, erro
 		w.Paused = "files are still arriving"
 		w.lookAgain = Quiet
 	}
-	return w, s.observeRuns(ctx, d, w)
+	if err := s.observeRuns(ctx, d, w); err != nil {
+		return nil, err
+	}
+	if d.Spec.From.Capture != nil {
+		s.collect(d, w)
+	}
+	return w, nil
+}
+
+// Collect is how long captured traffic gathers before it becomes a version.
+const Collect = time.Minute
+
+// collect makes a version of captured traffic at most every minute, and lets a run that is under way end although more has
+// come in since.
+func (s *Station) collect(d *v1alpha1.Dataset, w *work) {
+	if w.Other != nil {
+		w.Wanted, w.Run, w.Other = w.Other.Fingerprint, w.Other, nil
+		return
+	}
+	if at := d.Status.UpdatedAt; at != nil && w.Run == nil {
+		if left := Collect - s.Now().Sub(at.Time); left > 0 {
+			w.Paused, w.lookAgain = "more traffic is being captured", left
+		}
+	}
 }
 
 // refuse tells an Invalid error as the refusal; any other error is worth another try.

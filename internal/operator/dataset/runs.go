@@ -121,7 +121,7 @@ func transformParams(d *v1alpha1.Dataset, w *work) query.TransformParams {
 // engineMemory is the SQL engine's share of the step's memory; the rest is for what it does not count. Beyond it, it
 // spills to disk.
 func engineMemory(d *v1alpha1.Dataset) string {
-	bytes := int64(1 << 30)
+	bytes := int64(512 << 20)
 	if m := d.Spec.Resources.Memory; m != nil {
 		bytes = m.Value()
 	}

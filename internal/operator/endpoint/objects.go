@@ -79,6 +79,7 @@ func (s *Station) pod(e *v1alpha1.Endpoint, number int64) corev1.PodSpec {
 	yes, no := true, false
 	grace := int64(Drain.Seconds())
 	hour := int64(3600)
+	resources := requirements(e.Spec.Resources)
 	return corev1.PodSpec{
 		ServiceAccountName:            "endpoints",
 		AutomountServiceAccountToken:  &no,
@@ -100,9 +101,10 @@ func (s *Station) pod(e *v1alpha1.Endpoint, number int64) corev1.PodSpec {
 				{Name: "FATHOM_SERVE_PORT", Value: fmt.Sprint(ServicePort)},
 				{Name: "FATHOM_SERVE_HOST", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"}}},
 				{Name: "FATHOM_CONCURRENCY", Value: fmt.Sprint(e.Spec.Scale.Concurrency)},
+				{Name: "GOMEMLIMIT", Value: fmt.Sprint(resources.Limits.Memory().Value() * 3 / 4)},
 			},
 			Ports:     []corev1.ContainerPort{{Name: "http", ContainerPort: ServicePort}},
-			Resources: requirements(e.Spec.Resources),
+			Resources: resources,
 			ReadinessProbe: &corev1.Probe{
 				ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
 					Path: "/v2/health/ready", Port: intstr.FromInt32(ServicePort),
@@ -128,7 +130,7 @@ func (s *Station) pod(e *v1alpha1.Endpoint, number int64) corev1.PodSpec {
 }
 
 func requirements(r v1alpha1.Resources) corev1.ResourceRequirements {
-	cpu, memory := resource.MustParse("100m"), resource.MustParse("256Mi")
+	cpu, memory := resource.MustParse("50m"), resource.MustParse("512Mi")
 	if r.CPU != nil {
 		cpu = *r.CPU
 	}

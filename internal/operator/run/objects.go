@@ -57,6 +57,9 @@ func Gang(r *v1alpha1.Run, attempt int32) gang.Gang {
 
 // trusted says that a step runs Fathom's own code only.
 func trusted(r *v1alpha1.Run) bool {
+	if r.Spec.Step == v1alpha1.StepRender {
+		return true // its code is a page, which is read, not run
+	}
 	return r.Spec.Step != v1alpha1.StepCode && r.Spec.Step != v1alpha1.StepTrain && r.Spec.Code == ""
 }
 
@@ -210,9 +213,13 @@ func (s *Station) env(r *v1alpha1.Run) []corev1.EnvVar {
 	return env
 }
 
-// perRank is what one rank asks for: 1 core and 1 GiB unless the run says otherwise.
+// perRank is what one rank asks for unless the run says otherwise: 1 core and 1 GiB for users' code; a quarter of a core and
+// 512 MiB for Fathom's own steps, which are short and spill to disk.
 func perRank(r *v1alpha1.Run) (cpu, memory resource.Quantity) {
 	cpu, memory = resource.MustParse("1"), resource.MustParse("1Gi")
+	if trusted(r) {
+		cpu, memory = resource.MustParse("250m"), resource.MustParse("512Mi")
+	}
 	if r.Spec.Resources.CPU != nil {
 		cpu = *r.Spec.Resources.CPU
 	}
