@@ -47,8 +47,10 @@ type Observation struct {
 	ExistingVersion int64
 	// Run is the run for the wanted fingerprint; Other a live run for another one.
 	Run, Other *RunState
-	// Paused is why no new version may be started although one is wanted; empty when it may.
+	// Paused is why no new version may be started yet although one is wanted; empty when it may.
 	Paused string
+	// Resting is why the current version is as declared although a newer one could be made, such as a cooldown.
+	Resting string
 }
 
 // Decision is what to do and what to tell people.
@@ -73,6 +75,8 @@ func Decide(o Observation) Decision {
 		return Decision{Replace, "Running", fmt.Sprintf("stops run %s: its inputs have changed", o.Other.Name)}
 	case o.Run != nil:
 		return decideRun(o.Run)
+	case o.Resting != "" && o.CurrentVersion > 0:
+		return Decision{Wait, "Ready", fmt.Sprintf("version %d is in use; %s", o.CurrentVersion, o.Resting)}
 	case o.Paused != "":
 		return Decision{Wait, "Waiting", o.Paused}
 	}

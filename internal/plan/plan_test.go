@@ -29,8 +29,10 @@ func TestDecide(t *testing.T) {
 		{"done", Observation{Wanted: "a", Run: run("Succeeded")}, Commit, "Running", ""},
 		{"failed", Observation{Wanted: "a", Run: run("Failed")}, Fail, "Failed", "column jitter is missing"},
 		{"stale run", Observation{Wanted: "a", Other: run("Running")}, Replace, "Running", "inputs have changed"},
-		{"cooldown", Observation{Wanted: "b", Current: "a", CurrentVersion: 1, Paused: "cooldown"}, Wait, "Waiting", "cooldown"},
-		{"ready beats cooldown", Observation{Wanted: "a", Current: "a", CurrentVersion: 1, Paused: "cooldown"}, Keep, "Ready", ""},
+		{"files arrive", Observation{Wanted: "b", Current: "a", CurrentVersion: 1, Paused: "arriving"}, Wait, "Waiting", "arriving"},
+		{"ready beats pause", Observation{Wanted: "a", Current: "a", CurrentVersion: 1, Paused: "arriving"}, Keep, "Ready", ""},
+		{"cooldown", Observation{Wanted: "b", Current: "a", CurrentVersion: 1, Resting: "cooldown"}, Wait, "Ready", "version 1 is in use; cooldown"},
+		{"no cooldown before the first", Observation{Wanted: "b", Resting: "cooldown"}, Start, "Running", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := Decide(c.in)

@@ -109,7 +109,7 @@ func (s *Station) collect(d *v1alpha1.Dataset, w *work) {
 	}
 	if at := d.Status.UpdatedAt; at != nil && w.Run == nil {
 		if left := Collect - s.Now().Sub(at.Time); left > 0 {
-			w.Paused, w.lookAgain = "more traffic is being captured", left
+			w.Resting, w.lookAgain = "more traffic is being captured", left
 		}
 	}
 }

@@ -225,12 +225,12 @@ func (s *Station) pause(m *v1alpha1.Model, w *work) {
 		onData = onData || trigger == "data"
 	}
 	if !onData {
-		w.Paused = "the data has changed, but spec.retrain.triggers does not name data"
+		w.Resting = "the data has changed, but spec.retrain.triggers does not name data"
 		return
 	}
 	if c := m.Spec.Retrain.Cooldown; c != nil {
 		if left := latest.CreationTimestamp.Add(c.Duration).Sub(s.Now()); left > 0 {
-			w.Paused = fmt.Sprintf("the data has changed; spec.retrain.cooldown ends in %s", left.Round(time.Second))
+			w.Resting = fmt.Sprintf("the data has changed; spec.retrain.cooldown ends in %s", left.Round(time.Second))
 			w.lookAgain = left
 		}
 	}
