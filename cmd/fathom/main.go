@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 	g := &global{}
 	flags := root.PersistentFlags()
 	flags.StringVar(&g.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, then <state>/kubeconfig)")
-	flags.StringVar(&g.state, "state", defaultState(), "state directory of `fathom up` on this machine")
+	flags.StringVar(&g.state, "state", defaultState(), "state directory of fathom up on this machine")
 	flags.StringVarP(&g.workspace, "workspace", "n", "", "workspace (default: the only one there is)")
 	flags.StringVarP(&g.output, "output", "o", "", "output format: json, or empty for people")
 	root.AddCommand(

@@ -60,7 +60,7 @@ func (cp *ControlPlane) apiServerArguments(port int) []string {
 		"--audit-log-maxbackup=5",
 
 		"--shutdown-watch-termination-grace-period=2s", // ends others' watches, which would hold up a stop
-		"--enable-priority-and-fairness=false", // one user's machine: costs memory, orders nothing
+		"--enable-priority-and-fairness=false",         // one user's machine: costs memory, orders nothing
 		"--profiling=false",
 	}
 }

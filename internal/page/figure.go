@@ -78,28 +78,20 @@ func (f *Figure) set(name string, value any) error {
 		return nil
 	}
 	s := attributeText(value)
-	switch name {
-	case "chart":
-		f.Kind = Kind(s)
-	case "x":
-		f.X = s
-	case "y":
+	texts := map[string]*string{
+		"chart": (*string)(&f.Kind), "x": &f.X, "by": &f.By, "title": &f.Title, "xlabel": &f.XLabel, "ylabel": &f.YLabel, "unit": &f.Unit,
+	}
+	if at, ok := texts[name]; ok {
+		*at = s
+		return nil
+	}
+	switch {
+	case name == "y":
 		f.Y = names(s)
-	case "by":
-		f.By = s
-	case "title":
-		f.Title = s
-	case "xlabel":
-		f.XLabel = s
-	case "ylabel":
-		f.YLabel = s
-	case "unit":
-		f.Unit = s
-	case "sql":
-		if s != "hide" {
-			return fmt.Errorf("sql is %q; the only choice is sql=hide", s)
-		}
+	case name == "sql" && s == "hide":
 		f.Hide = true
+	case name == "sql":
+		return fmt.Errorf("sql is %q; the only choice is sql=hide", s)
 	default:
 		return fmt.Errorf("there is no attribute %q; there are %s", name, strings.Join(attributes, ", "))
 	}

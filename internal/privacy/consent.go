@@ -177,6 +177,11 @@ func (c consent) judge(wanted map[string]bool, asOf time.Time) Verdict {
 	if c.base.Type == "permit" && c.unrestricted(wanted) {
 		answer = Verdict{Permit: true}
 	}
+	return c.refine(answer, wanted, asOf)
+}
+
+// refine lets the nested provisions about the purpose change the base provision's answer: a refusal in force ends it.
+func (c consent) refine(answer Verdict, wanted map[string]bool, asOf time.Time) Verdict {
 	for _, p := range c.nested {
 		general := p.Type == "deny" && len(p.Purpose) == 0 && len(p.Code) == 0
 		if !general && !names(wanted, p.Purpose, p.Code) {

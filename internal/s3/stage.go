@@ -174,18 +174,8 @@ func (s *store) remove(bucket, key string, allowed condition) error {
 	if err := s.check(bucket, key, allowed); err != nil {
 		return err
 	}
-	info, err := s.root.Lstat(p)
-	if isMissing(err) || err == nil && info.IsDir() != strings.HasSuffix(key, "/") {
-		return nil
-	}
-	if err == nil {
-		err = s.root.Remove(p)
-	}
-	if err != nil && info != nil && info.IsDir() {
-		return nil // not empty: the objects in it keep it
-	}
-	if err != nil && !isMissing(err) {
-		return storageFault(err)
+	if gone, err := s.unlink(p, strings.HasSuffix(key, "/")); err != nil || !gone {
+		return err
 	}
 	dir := path.Dir(p)
 	for strings.Contains(dir, "/") && s.root.Remove(dir) == nil {
@@ -196,6 +186,25 @@ func (s *store) remove(bucket, key string, allowed condition) error {
 	}
 	s.changed(bucket, key)
 	return nil
+}
+
+// unlink removes a file, or an empty folder if that is asked for, and reports whether it is gone now. What is not there or
+// is of the other sort, and a folder that objects keep, are left alone.
+func (s *store) unlink(p string, folder bool) (bool, error) {
+	info, err := s.root.Lstat(p)
+	if isMissing(err) || err == nil && info.IsDir() != folder {
+		return false, nil
+	}
+	if err == nil {
+		err = s.root.Remove(p)
+	}
+	switch {
+	case err == nil, isMissing(err):
+		return true, nil
+	case folder:
+		return false, nil
+	}
+	return false, storageFault(err)
 }
 
 func randomName() string { return strings.ToLower(rand.Text()) }

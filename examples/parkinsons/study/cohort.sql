@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- One row a visit: the voice as it was measured, how loud the room was, and what the scan showed.
 select v.*, l.noise_db, s.putamen_ratio, s.asymmetry
 from voice v

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Every row hangs below a workspace. Public identifiers are unique within their workspace only.
 CREATE TABLE workspaces (
     id   INTEGER PRIMARY KEY,

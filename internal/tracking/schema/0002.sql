@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Runs with different descriptions of one dataset each keep their own: what one run writes is not shown as another's.
 CREATE TABLE descriptions (
     id         INTEGER PRIMARY KEY,
