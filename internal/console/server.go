@@ -106,6 +106,7 @@ func (s *server) routes() []identity.Route {
 		{Pattern: "POST " + base + "/datasets/{name}/replay", Action: inWorkspace("update", "datasets", "", true), Handler: s.replay("dataset")},
 		{Pattern: "GET " + base + "/models/{name}/why", Action: inWorkspace("get", "models", "", true), Handler: s.whyModel},
 		{Pattern: "GET " + base + "/models/{name}/evaluation", Action: inWorkspace("get", "models", "", true), Handler: s.evaluation},
+		{Pattern: "GET " + base + "/models/{name}/outoffold", Action: inWorkspace("get", "models", "", true), Handler: s.outOfFold},
 		{Pattern: "POST " + base + "/models/{name}/replay", Action: inWorkspace("update", "models", "", true), Handler: s.replay("model")},
 		{Pattern: "POST " + base + "/models/{name}/promotion", Action: inWorkspace("update", "models", "promotion", true), Handler: s.promotion},
 		{Pattern: "GET " + base + "/modelversions/{name}/files/{file}", Action: inWorkspace("get", "modelversions", "files", true), Handler: s.modelFile},
