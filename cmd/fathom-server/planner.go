@@ -19,6 +19,7 @@ import (
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/operator/dataset"
 	"fathom.dev/fathom/internal/operator/model"
+	"fathom.dev/fathom/internal/operator/report"
 	"fathom.dev/fathom/internal/plan"
 )
 
@@ -34,6 +35,7 @@ type overlay struct {
 	client.Client
 	datasets map[string]*v1alpha1.Dataset
 	models   map[string]*v1alpha1.Model
+	reports  map[string]*v1alpha1.Report
 }
 
 // List answers lists of Datasets from the overlay.
@@ -96,6 +98,16 @@ func (p *platform) plan(ctx context.Context, workspace string, objects json.RawM
 		retrained[name] = decision.Action == plan.Start
 		out = append(out, tell("model/"+name, decision))
 	}
+	reportOptions := p.options.Report
+	reportOptions.Client = o
+	pages := report.New(reportOptions)
+	for _, name := range sortedKeys(o.reports) {
+		decision, err := pages.Plan(ctx, o.reports[name])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, tell("report/"+name, decision))
+	}
 	for _, e := range endpoints {
 		why := "follows model " + e.Spec.Model
 		action := "keep"
@@ -109,11 +121,13 @@ func (p *platform) plan(ctx context.Context, workspace string, objects json.RawM
 
 // overlay reads what exists and lays the proposed objects over it, validated and defaulted by the API server.
 func (p *platform) overlay(ctx context.Context, workspace string, objects json.RawMessage) (*overlay, []v1alpha1.Endpoint, error) {
-	o := &overlay{Client: p.objects, datasets: map[string]*v1alpha1.Dataset{}, models: map[string]*v1alpha1.Model{}}
+	o := &overlay{Client: p.objects, datasets: map[string]*v1alpha1.Dataset{}, models: map[string]*v1alpha1.Model{},
+		reports: map[string]*v1alpha1.Report{}}
 	var datasets v1alpha1.DatasetList
 	var models v1alpha1.ModelList
 	var endpoints v1alpha1.EndpointList
-	for _, list := range []client.ObjectList{&datasets, &models, &endpoints} {
+	var reports v1alpha1.ReportList
+	for _, list := range []client.ObjectList{&datasets, &models, &endpoints, &reports} {
 		if err := p.objects.List(ctx, list, client.InNamespace(workspace)); err != nil {
 			return nil, nil, err
 		}
@@ -123,6 +137,9 @@ func (p *platform) overlay(ctx context.Context, workspace string, objects json.R
 	}
 	for i := range models.Items {
 		o.models[models.Items[i].Name] = &models.Items[i]
+	}
+	for i := range reports.Items {
+		o.reports[reports.Items[i].Name] = &reports.Items[i]
 	}
 	var proposed []map[string]any
 	if err := json.Unmarshal(objects, &proposed); err != nil {
@@ -142,7 +159,15 @@ func (p *platform) lay(ctx context.Context, o *overlay, workspace string, object
 		return fault.New(fault.Invalid, "objects", "%s %s is not of workspace %s", object.GetKind(), object.GetName(), workspace)
 	}
 	kind := object.GetKind()
-	if kind != "Dataset" && kind != "Model" {
+	var typed client.Object
+	switch kind {
+	case "Dataset":
+		typed = &v1alpha1.Dataset{}
+	case "Model":
+		typed = &v1alpha1.Model{}
+	case "Report":
+		typed = &v1alpha1.Report{}
+	default:
 		return nil
 	}
 	text, err := object.MarshalJSON()
@@ -154,19 +179,17 @@ func (p *platform) lay(ctx context.Context, o *overlay, workspace string, object
 	if err != nil {
 		return fault.New(fault.Invalid, strings.ToLower(kind)+"/"+object.GetName(), "%v", err)
 	}
-	if kind == "Dataset" {
-		d := &v1alpha1.Dataset{}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, d); err != nil {
-			return fault.Wrap(fault.Invalid, "objects", err)
-		}
-		o.datasets[d.Name] = d
-		return nil
-	}
-	m := &v1alpha1.Model{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, m); err != nil {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed); err != nil {
 		return fault.Wrap(fault.Invalid, "objects", err)
 	}
-	o.models[m.Name] = m
+	switch declared := typed.(type) {
+	case *v1alpha1.Dataset:
+		o.datasets[declared.Name] = declared
+	case *v1alpha1.Model:
+		o.models[declared.Name] = declared
+	case *v1alpha1.Report:
+		o.reports[declared.Name] = declared
+	}
 	return nil
 }
 

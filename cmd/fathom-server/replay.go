@@ -77,6 +77,9 @@ func (p *platform) replayDataset(ctx context.Context, r console.ReplayRequest) (
 	}
 	again, err := p.outcome(ctx, run)
 	if err != nil {
+		return nil, err // the run stays, so that its log can be read
+	}
+	if err := p.objects.Delete(ctx, run, client.PropagationPolicy(metav1.DeletePropagationBackground)); client.IgnoreNotFound(err) != nil {
 		return nil, err
 	}
 	return p.compare(ctx, v, again)

@@ -32,8 +32,17 @@ type work struct {
 	others   []*v1alpha1.Run // live runs for other fingerprints
 	finished []*v1alpha1.Run // ended runs
 	progress string
+	replay   bool
 	// lookAgain is when to reconcile without an event; zero for never.
 	lookAgain time.Duration
+}
+
+// label marks the runs of the pipeline; a replay's are kept apart, so that neither takes the other's for its own.
+func (w *work) label(m *v1alpha1.Model) string {
+	if w.replay {
+		return "replay." + m.Name
+	}
+	return "model." + m.Name
 }
 
 // latest is the version with the greatest number; nil before the first.

@@ -54,7 +54,7 @@ func (s *Station) Replay(ctx context.Context, m *v1alpha1.Model, v *v1alpha1.Mod
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		w := &work{data: data}
+		w := &work{data: data, replay: true}
 		w.Wanted = v.Spec.Fingerprint
 		if err := s.observeRuns(ctx, again, w); err != nil {
 			return out, err
@@ -65,8 +65,10 @@ func (s *Station) Replay(ctx context.Context, m *v1alpha1.Model, v *v1alpha1.Mod
 		switch state := w.Run; {
 		case state == nil:
 		case state.Phase == v1alpha1.RunSucceeded:
-			err := s.readOutput(ctx, w.pipeline.runs[partEvaluate], "evaluation.json", &out.Again)
-			return out, err
+			if err := s.readOutput(ctx, w.pipeline.runs[partEvaluate], "evaluation.json", &out.Again); err != nil {
+				return out, err
+			}
+			return out, s.forget(ctx, w)
 		case state.Phase == v1alpha1.RunFailed, state.Phase == v1alpha1.RunCancelled:
 			return out, fault.New(fault.Conflict, "replay of "+v.Name, "%s", state.Message)
 		}

@@ -42,7 +42,7 @@ type TrainParams struct {
 // observeRuns sorts the model's runs into the pipeline of the wanted version and the rest.
 func (s *Station) observeRuns(ctx context.Context, m *v1alpha1.Model, w *work) error {
 	var runs v1alpha1.RunList
-	err := s.Client.List(ctx, &runs, client.InNamespace(m.Namespace), client.MatchingLabels{v1alpha1.LabelFor: "model." + m.Name})
+	err := s.Client.List(ctx, &runs, client.InNamespace(m.Namespace), client.MatchingLabels{v1alpha1.LabelFor: w.label(m)})
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (s *Station) build(ctx context.Context, m *v1alpha1.Model, w *work, part st
 	run := &v1alpha1.Run{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: m.Namespace, Name: s.runName(m, w, part),
-			Labels:          map[string]string{v1alpha1.LabelFor: "model." + m.Name},
+			Labels:          map[string]string{v1alpha1.LabelFor: w.label(m)},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(m, v1alpha1.GroupVersion.WithKind("Model"))},
 		},
 		Spec: v1alpha1.RunSpec{
