@@ -28,13 +28,14 @@ type Dataset struct {
 // DatasetSpec says where the data comes from and what must hold.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.privacy) || has(self.from.files)",message="privacy goes with from.files: identified data is protected where it enters"
+// +kubebuilder:validation:XValidation:rule="!has(self.checks) || size(self.checks) == 0 || !has(self.from.code)",message="checks do not go with from.code: declare a query dataset over this one and give it the checks"
 type DatasetSpec struct {
 	// from is the one source.
 	From Source `json:"from"`
 	// privacy is applied while data enters; nothing identified is stored in the lake.
 	// +optional
 	Privacy *Privacy `json:"privacy,omitempty"`
-	// checks must hold, or the version is not committed.
+	// checks must hold, or the version is not committed. They go with files and query.
 	// +kubebuilder:validation:MaxItems=100
 	// +optional
 	Checks []Check `json:"checks,omitempty"`
@@ -220,6 +221,9 @@ type DatasetStatus struct {
 	// checksPassed of the current version.
 	// +optional
 	ChecksPassed int32 `json:"checksPassed,omitempty"`
+	// inputs are the datasets that the declaration reads, without the consents.
+	// +optional
+	Inputs []string `json:"inputs,omitempty"`
 	// run that works on the next version.
 	// +optional
 	Run string `json:"run,omitempty"`

@@ -102,7 +102,7 @@ type Train struct {
 
 // Evaluate is cross-validation that Fathom itself conducts.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.column) || self.column == ” || self.by == 'subject'",message="column gives the folds; leave by at subject"
+// +kubebuilder:validation:XValidation:rule="!has(self.column) || size(self.column) == 0 || self.by == 'subject'",message="column gives the folds; leave by at subject"
 type Evaluate struct {
 	// folds is the number of folds; 0 leaves out one subject at a time.
 	// +kubebuilder:validation:XValidation:rule="self != 1",message="folds: at least 2, or 0 to leave out one subject at a time"

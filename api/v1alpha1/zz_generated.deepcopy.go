@@ -241,6 +241,11 @@ func (in *DatasetStatus) DeepCopyInto(out *DatasetStatus) {
 		*out = make([]Exclusion, len(*in))
 		copy(*out, *in)
 	}
+	if in.Inputs != nil {
+		in, out := &in.Inputs, &out.Inputs
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.RefreshAfter != nil {
 		in, out := &in.RefreshAfter, &out.RefreshAfter
 		*out = (*in).DeepCopy()

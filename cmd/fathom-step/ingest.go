@@ -76,7 +76,7 @@ func (in *ingestion) setUp() error {
 	if in.p.Privacy != nil {
 		in.policy = *in.p.Privacy
 	}
-	in.report = privacy.IngestReport{Excluded: []privacy.Exclusion{}, Checks: []privacy.CheckResult{}, Files: []privacy.FileReport{}, Subjects: []string{}}
+	in.report = privacy.IngestReport{Excluded: []privacy.Exclusion{}, Checks: []query.CheckResult{}, Files: []privacy.FileReport{}, Subjects: []string{}}
 	if in.needsKey() || in.p.KeyFile != "" {
 		key, err := privacy.ReadKey(secretFile(in.p.KeyFile))
 		if err != nil {
@@ -138,8 +138,7 @@ func (in *ingestion) load(ctx context.Context) error {
 
 // columns lists a table's own columns.
 func (in *ingestion) columns(ctx context.Context, table string) ([]query.Column, error) {
-	cols, err := in.engine.Describe(ctx, duck.Ident(table))
-	return slices.DeleteFunc(cols, func(c query.Column) bool { return c.Name == duck.FileColumn || c.Name == duck.RowColumn }), err
+	return ownColumns(ctx, in.engine, table)
 }
 
 // mention is a column's name in the declaration.
@@ -176,8 +175,7 @@ func (in *ingestion) checkNames(columns []query.Column) error {
 		dropped := slices.Contains(in.policy.Drop, m.name)
 		switch {
 		case !slices.Contains(have, m.name):
-			err := fault.New(fault.Invalid, "", "there is no column %q", m.name).WithHint("did you mean %q? columns: %s", privacy.Nearest(m.name, have), strings.Join(have, ", "))
-			return blamed("UnknownColumn", m.field, err)
+			return unknownColumn(m.field, m.name, have)
 		case dropped && m.field == "spec.checks":
 			return blamed("UnknownColumn", m.field, fault.New(fault.Invalid, "", "the column %q is checked, but spec.privacy.drop removes it", m.name))
 		case dropped && m.field == "spec.privacy.pseudonymise":

@@ -26,7 +26,7 @@ var consentColumns = []query.Column{
 	{Name: "period_start", Type: "TIMESTAMP"}, {Name: "period_end", Type: "TIMESTAMP"},
 }
 
-// readConsents prepares in.judge from the staged consents.
+// readConsents prepares in.judge from the staged consents. Whoever is judged counts for the report's validUntil.
 func (in *ingestion) readConsents(ctx context.Context) error {
 	rule := in.policy.Consent
 	if rule == nil {
@@ -43,10 +43,17 @@ func (in *ingestion) readConsents(ctx context.Context) error {
 		return blamed("UnusableConsents", "spec.privacy.consent.dataset", err)
 	}
 	verdicts := privacy.Judge(rows, rule.Purpose, in.p.AsOf)
+	changes := privacy.Changes(rows, rule.Purpose, in.p.AsOf)
 	in.judge = func(subject string) (bool, string) {
 		v, known := verdicts[subject]
-		if !known { // the consents may be pseudonymised themselves
-			v, known = verdicts[in.key.Pseudonym(subject)]
+		at := changes[subject]
+		if !known && at.IsZero() { // the consents may be pseudonymised themselves
+			pseudonym := in.key.Pseudonym(subject)
+			v, known = verdicts[pseudonym]
+			at = changes[pseudonym]
+		}
+		if first := in.report.ValidUntil; !at.IsZero() && (first == nil || at.Before(*first)) {
+			in.report.ValidUntil = &at
 		}
 		if !known {
 			return false, privacy.NoConsent

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fathom.dev/fathom/internal/privacy"
+	"fathom.dev/fathom/internal/query"
 )
 
 var asOf = time.Date(2024, 6, 1, 0, 0, 0, 0, time.UTC)
@@ -60,7 +61,7 @@ func voiceParams(b *bench) privacy.IngestParams {
 		Files: b.sources(map[string]string{"voice/a.csv": studyVoice}),
 		Privacy: &privacy.Policy{Subject: "patient_id", Consent: &privacy.ConsentRule{Dataset: "consents", Purpose: "research"},
 			Pseudonymise: []string{"patient_id"}, Drop: []string{"name", "birth_date"}},
-		Checks: []privacy.Check{{Expect: "count(*) >= 2", Of: "distinct patient_id"}, {Column: "jitter", NotNull: true, Between: []any{0, 1}}},
+		Checks: []query.Check{{Expect: "count(*) >= 2", Of: "distinct patient_id"}, {Column: "jitter", NotNull: true, Between: []any{0, 1}}},
 	}
 }
 
@@ -84,6 +85,9 @@ func TestIngestProtects(t *testing.T) {
 			t.Errorf("check %+v", c)
 		}
 	}
+	if until := time.Date(2024, 6, 2, 0, 0, 0, 0, time.UTC); report.ValidUntil == nil || !report.ValidUntil.Equal(until) {
+		t.Errorf("valid until %v, want %v, when the consent of PAT-0005 has ended", report.ValidUntil, until)
+	}
 	key, _ := privacy.NewKey([]byte(strings.Repeat("k", 32)))
 	wantRows := "patient_id,visit,jitter,status\n" + key.Pseudonym("PAT-0001") + ",1,0.01,1\n" + key.Pseudonym("PAT-0001") + ",2,0.02,1\n" +
 		key.Pseudonym("PAT-0005") + ",1,0.06,0\n"
@@ -93,6 +97,34 @@ func TestIngestProtects(t *testing.T) {
 	for _, planted := range []string{"PAT-000", "Anna", "Beta", "1950-01-01", "Epsilon", "Nobody"} {
 		if b.holds(planted) {
 			t.Errorf("%q is in the output", planted)
+		}
+	}
+}
+
+// TestValidUntil: only those who occur in the source count, also those who may not enter yet.
+func TestValidUntil(t *testing.T) {
+	consents := fmt.Sprintf(consentLine, "c1", "active", "PAT-0001", "2020-01-01", "permit", "2029") +
+		fmt.Sprintf(consentLine, "c2", "active", "PAT-0099", "2020-01-01", "permit", "2024-07") +
+		fmt.Sprintf(consentLine, "c3", "active", "PAT-0006", "2025-03-01T08:30:00Z", "permit", "2029")
+	for _, c := range []struct {
+		asOf, want time.Time
+		wantIn     int
+	}{
+		{asOf, time.Date(2025, 3, 1, 8, 30, 0, 0, time.UTC), 1},
+		{time.Date(2025, 3, 1, 8, 30, 0, 0, time.UTC), time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), 2},
+		{time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}, 0},
+	} {
+		b := newBench(t)
+		stageConsents(t, b, consents)
+		p := voiceParams(b)
+		p.AsOf, p.Checks = c.asOf, nil
+		report := b.ingest(p)
+		var got time.Time
+		if report.ValidUntil != nil {
+			got = *report.ValidUntil
+		}
+		if !got.Equal(c.want) || len(report.Subjects) != c.wantIn {
+			t.Errorf("as of %v: %d subjects, valid until %v; want %d, %v", c.asOf, len(report.Subjects), got, c.wantIn, c.want)
 		}
 	}
 }
@@ -127,28 +159,28 @@ func TestIngestMistakes(t *testing.T) {
 			change: func(_ *bench, p *privacy.IngestParams) { p.Privacy.Drop = []string{"nam"} }},
 		{name: "unknown check", reason: "UnknownColumn", want: `did you mean "jitter"?`,
 			change: func(_ *bench, p *privacy.IngestParams) {
-				p.Checks = []privacy.Check{{Column: "jiter", NotNull: true}}
+				p.Checks = []query.Check{{Column: "jiter", NotNull: true}}
 			}},
 		{name: "check of a dropped column", reason: "UnknownColumn", want: "removes it",
 			change: func(_ *bench, p *privacy.IngestParams) {
-				p.Checks = []privacy.Check{{Column: "name", NotNull: true}}
+				p.Checks = []query.Check{{Column: "name", NotNull: true}}
 			}},
 		{name: "dropped and replaced", reason: "Contradiction", want: "both dropped and pseudonymised",
 			change: func(_ *bench, p *privacy.IngestParams) { p.Privacy.Drop = []string{"patient_id"} }},
 		{name: "failed checks", reason: "CheckFailed", want: "3 of 3 checks failed: count(*) >= 30 of distinct patient_id: found 2; jitter is between 0 and 0.015: 2 rows break it (voice/a.csv row 2, 6); status is one of [2]: 3 rows break it",
 			change: func(_ *bench, p *privacy.IngestParams) {
-				p.Checks = []privacy.Check{{Expect: "count(*) >= 30", Of: "distinct patient_id"}, {Column: "jitter", Between: []any{0, 0.015}}, {Column: "status", In: []any{"2"}}}
+				p.Checks = []query.Check{{Expect: "count(*) >= 30", Of: "distinct patient_id"}, {Column: "jitter", Between: []any{0, 0.015}}, {Column: "status", In: []any{"2"}}}
 			}},
 		{name: "check reads elsewhere", reason: "InvalidCheck", want: "not available",
 			change: func(_ *bench, p *privacy.IngestParams) {
-				p.Checks = []privacy.Check{{Expect: "(select count(*) from read_text('/etc/passwd')) > 0"}}
+				p.Checks = []query.Check{{Expect: "(select count(*) from read_text('/etc/passwd')) > 0"}}
 			}},
 		{name: "check reads the raw table", reason: "InvalidCheck", want: "its own dataset only",
 			change: func(_ *bench, p *privacy.IngestParams) {
-				p.Checks = []privacy.Check{{Expect: "(select min(name) from raw) > 'A'"}}
+				p.Checks = []query.Check{{Expect: "(select min(name) from raw) > 'A'"}}
 			}},
 		{name: "check with a typing error", reason: "InvalidCheck", want: "syntax error",
-			change: func(_ *bench, p *privacy.IngestParams) { p.Checks = []privacy.Check{{Expect: "count(* >= 1"}} }},
+			change: func(_ *bench, p *privacy.IngestParams) { p.Checks = []query.Check{{Expect: "count(* >= 1"}} }},
 		{name: "ragged line", reason: "UnreadableFile", want: "voice/b.csv: line 3: 6 columns expected, 2 found", never: "Smith",
 			change: func(b *bench, p *privacy.IngestParams) {
 				p.Files = append(p.Files, b.sources(map[string]string{"voice/b.csv": "patient_id,name,birth_date,visit,jitter,status\nP,n,1950-01-01,1,0,1\nSmith,x\n"})...)

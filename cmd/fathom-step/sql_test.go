@@ -47,6 +47,42 @@ func TestTransform(t *testing.T) {
 	}
 }
 
+func TestTransformChecks(t *testing.T) {
+	sql := "select patient_id, jitter from voice"
+	for _, c := range []struct {
+		name         string
+		checks       []query.Check
+		identified   bool
+		reason, want string // "" when all hold
+	}{
+		{"hold", []query.Check{{Expect: "count(*) >= 2", Of: "distinct patient_id"}, {Column: "jitter", Between: []any{0.0, 1.0}, In: []any{"0.25", "0.5"}}}, false, "", ""},
+		{"fail", []query.Check{{Expect: "count(*) >= 30", Of: "distinct patient_id"}, {Column: "jitter", NotNull: true, Between: []any{0.0, 0.3}}, {Column: "patient_id", Unique: true}}, false,
+			"CheckFailed", "4 of 4 checks failed: count(*) >= 30 of distinct patient_id: found 2; jitter is not null: 1 rows break it (result row 2); jitter is between 0 and 0.3: 1 rows break it (result row 3); patient_id is unique: 2 rows break it (result row 1, 2); correct the statement or the checks"},
+		{"nothing measured is told", []query.Check{{Expect: "max(jitter) < 0.1"}}, true, "CheckFailed", "max(jitter) < 0.1: it does not hold; correct"},
+		{"no such column", []query.Check{{Column: "jiter", NotNull: true}}, false, "UnknownColumn", `there is no column "jiter"; did you mean "jitter"?`},
+		{"says nothing", []query.Check{{Column: "jitter"}}, false, "InvalidCheck", "it says nothing"},
+		{"reads elsewhere", []query.Check{{Expect: "(select count(*) from read_parquet('voice/*.parquet')) > 0"}}, false, "InvalidCheck", "not available"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			code, end := b.run("transform", query.TransformParams{SQL: sql, Tables: []query.Table{voiceInput(t, b)}, Checks: c.checks, Identified: c.identified})
+			_, missing := os.Stat(filepath.Join(b.output, "data.parquet"))
+			if c.reason == "" {
+				if code != 0 || missing != nil || len(b.readReport().Checks) != 3 {
+					t.Errorf("exit %d %+v, %v", code, end, missing)
+				}
+				return
+			}
+			if code != 2 || end.Reason != c.reason || !strings.Contains(end.Message, c.want) || !strings.HasPrefix(end.Field, "spec.checks") {
+				t.Errorf("exit %d %+v\nwant %s with %q", code, end, c.reason, c.want)
+			}
+			if missing == nil {
+				t.Error("data was kept")
+			}
+		})
+	}
+}
+
 func TestTransformMistakes(t *testing.T) {
 	for _, c := range []struct{ name, sql, file, want, field string }{
 		{"unknown column", "select\n jiter from voice", "", "line 2, column 2: Referenced column \"jiter\" not found in FROM clause!; did you mean jitter?", "spec.from.query.sql"},

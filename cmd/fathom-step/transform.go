@@ -5,8 +5,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/query"
@@ -27,8 +29,53 @@ func transform(ctx context.Context, s *step) error {
 	if err != nil {
 		return sqlBlame(err)
 	}
+	if err := s.checkResult(ctx, p, &report); err != nil {
+		return err
+	}
 	s.tell(1, "%d rows", report.RowsOut)
 	return s.report(report)
+}
+
+// checkResult evaluates the dataset's checks on what was written; where one fails, only the report stays.
+func (s *step) checkResult(ctx context.Context, p query.TransformParams, report *query.TransformReport) error {
+	if len(p.Checks) == 0 {
+		return nil
+	}
+	s.tell(0.8, "checking")
+	file := filepath.Join(s.output, "data.parquet")
+	err := s.assess(ctx, p, report, file)
+	if err == nil {
+		return nil
+	}
+	if failed := errors.Join(s.report(report), os.Remove(file)); failed != nil {
+		return fault.Wrap(fault.Internal, "check", failed)
+	}
+	return err
+}
+
+func (s *step) assess(ctx context.Context, p query.TransformParams, report *query.TransformReport, file string) error {
+	have := make([]string, len(report.Schema))
+	for i, c := range report.Schema {
+		have[i] = c.Name
+	}
+	for i, c := range p.Checks {
+		if c.Column != "" && !slices.Contains(have, c.Column) {
+			return unknownColumn(fmt.Sprintf("spec.checks[%d].column", i), c.Column, have)
+		}
+	}
+	engine, err := duck.Open(ctx, duck.Options{Limits: p.Limits, Folders: []string{s.output}})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	if err := engine.Reopen(ctx, dataTable, file); err != nil {
+		return err
+	}
+	x := expectations{engine: engine, checks: p.Checks, files: []duck.Source{{Name: "result"}}, secret: p.Identified, mend: "the statement"}
+	if report.Checks, err = x.evaluate(ctx); err != nil {
+		return err
+	}
+	return x.failed(report.Checks)
 }
 
 // sqlText reads the statement's file when the statement itself is not given.

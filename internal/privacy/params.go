@@ -2,7 +2,11 @@
 
 package privacy
 
-import "time"
+import (
+	"time"
+
+	"fathom.dev/fathom/internal/query"
+)
 
 // IngestParams are the parameters of `fathom-step ingest`.
 type IngestParams struct {
@@ -19,7 +23,7 @@ type IngestParams struct {
 	// Columns fix the type of columns by name, in DuckDB's words, for example {"visit": "DATE"}. Others are found out.
 	Columns map[string]string `json:"columns,omitempty"`
 	Privacy *Policy           `json:"privacy,omitempty"`
-	Checks  []Check           `json:"checks,omitempty"`
+	Checks  []query.Check     `json:"checks,omitempty"`
 	// KeyFile holds the workspace's pseudonym key (at least 32 bytes). Required when Privacy names a subject or
 	// columns to pseudonymise, and for DICOM with any Privacy.
 	KeyFile string `json:"keyFile,omitempty"`
@@ -61,37 +65,25 @@ type Deidentified struct {
 	Options []string `json:"options,omitempty"` // retain-longitudinal-modified
 }
 
-// Check is one expectation of a dataset. Either Expect or Column is set.
-type Check struct {
-	// Expect is a condition on aggregates, for example "count(*) >= 30".
-	Expect string `json:"expect,omitempty"`
-	// Of is what Expect counts: a select list such as "distinct patient_id"; default: the rows.
-	Of string `json:"of,omitempty"`
-
-	Column  string `json:"column,omitempty"`
-	NotNull bool   `json:"notNull,omitempty"`
-	Unique  bool   `json:"unique,omitempty"`
-	Between []any  `json:"between,omitempty"` // [least, greatest], both included: numbers, or text for dates
-	In      []any  `json:"in,omitempty"`
-	Matches string `json:"matches,omitempty"` // RE2; the whole value must match
-}
-
 // IngestReport is what `fathom-step ingest` leaves in report.json. It holds no value of an identifying column.
 type IngestReport struct {
-	RowsIn   int64         `json:"rowsIn"`
-	RowsOut  int64         `json:"rowsOut"`
-	Bytes    int64         `json:"bytes"` // of data.parquet
-	Excluded []Exclusion   `json:"excluded"`
-	Checks   []CheckResult `json:"checks"`
-	Files    []FileReport  `json:"files"`
+	RowsIn   int64               `json:"rowsIn"`
+	RowsOut  int64               `json:"rowsOut"`
+	Bytes    int64               `json:"bytes"` // of data.parquet
+	Excluded []Exclusion         `json:"excluded"`
+	Checks   []query.CheckResult `json:"checks"`
+	Files    []FileReport        `json:"files"`
 	// Subjects are the pseudonyms of everyone who is in, sorted; empty without a subject.
 	Subjects []string `json:"subjects"`
 	Schema   []Column `json:"schema"`
 	// Identified is true when rows can be traced to a person with this dataset alone: it has a subject and the subject
 	// was not pseudonymised, or it is about people and names no subject.
-	Identified bool      `json:"identified"`
-	Findings   []Finding `json:"findings,omitempty"`
-	Objects    int64     `json:"objects,omitempty"` // files below objects/
+	Identified bool `json:"identified"`
+	// ValidUntil is the first moment after AsOf, RFC 3339, at which a consent begins or ends for someone who occurs in the
+	// source, so that the same files would give other rows; absent when there is none.
+	ValidUntil *time.Time `json:"validUntil,omitempty"`
+	Findings   []Finding  `json:"findings,omitempty"`
+	Objects    int64      `json:"objects,omitempty"` // files below objects/
 }
 
 // Exclusion counts rows that did not enter, for one reason.
@@ -99,14 +91,6 @@ type Exclusion struct {
 	Reason   string `json:"reason"`
 	Rows     int64  `json:"rows"`
 	Subjects int64  `json:"subjects"`
-}
-
-// CheckResult says how a check went.
-type CheckResult struct {
-	Check   string `json:"check"` // in words
-	Passed  bool   `json:"passed"`
-	Failing int64  `json:"failing,omitempty"` // rows
-	Message string `json:"message,omitempty"` // what is wrong and where; row numbers, never values
 }
 
 // FileReport is what became of one source, in the order of paths.

@@ -36,6 +36,10 @@ type TransformParams struct {
 	Workspace string  `json:"workspace,omitempty"`
 	Tables    []Table `json:"tables"`
 	Limits    Limits  `json:"limits"`
+	// Checks must hold for the result, or nothing is kept of it.
+	Checks []Check `json:"checks,omitempty"`
+	// Identified inputs: a failed check then does not tell what it measured.
+	Identified bool `json:"identified,omitempty"`
 }
 
 // TransformReport is what `fathom-step transform` leaves in report.json.
@@ -48,6 +52,8 @@ type TransformReport struct {
 	Ordered bool `json:"ordered"`
 	// Volatile lists functions whose answer changes from run to run; a replay will not give the same bytes.
 	Volatile []string `json:"volatile,omitempty"`
+	// Checks in the order of the declaration; a check of a column may hold several.
+	Checks []CheckResult `json:"checks,omitempty"`
 }
 
 // ReadParams are the parameters of `fathom-step sql`: a person's question.

@@ -17,6 +17,7 @@ import (
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/lake"
 	"fathom.dev/fathom/internal/plan"
+	"fathom.dev/fathom/internal/query"
 	"fathom.dev/fathom/internal/ref"
 )
 
@@ -43,16 +44,13 @@ type Summary struct {
 
 // Report is the part of a step's report.json that every step shares.
 type Report struct {
-	RowsIn   int64                `json:"rowsIn"`
-	RowsOut  int64                `json:"rowsOut"`
-	Excluded []v1alpha1.Exclusion `json:"excluded,omitempty"`
-	Checks   []struct {
-		Name   string `json:"name"`
-		Passed bool   `json:"passed"`
-	} `json:"checks,omitempty"`
-	Subjects   []string   `json:"subjects,omitempty"`
-	Identified bool       `json:"identified,omitempty"`
-	ValidUntil *time.Time `json:"validUntil,omitempty"`
+	RowsIn     int64                `json:"rowsIn"`
+	RowsOut    int64                `json:"rowsOut"`
+	Excluded   []v1alpha1.Exclusion `json:"excluded,omitempty"`
+	Checks     []query.CheckResult  `json:"checks,omitempty"`
+	Subjects   []string             `json:"subjects,omitempty"`
+	Identified bool                 `json:"identified,omitempty"`
+	ValidUntil *time.Time           `json:"validUntil,omitempty"`
 }
 
 // commit stores the output of the wanted version's run as a version.
@@ -187,11 +185,9 @@ func (s *Station) lineage(ctx context.Context, d *v1alpha1.Dataset, w *work, run
 
 // use makes a version the current one in the status.
 func (s *Station) use(ctx context.Context, d *v1alpha1.Dataset, v lake.Version) error {
-	var summary Summary
-	if len(v.Summary) > 0 {
-		if err := json.Unmarshal(v.Summary, &summary); err != nil {
-			return fault.Wrap(fault.Corrupt, "summary of "+v.Name.String(), err)
-		}
+	summary, err := summaryOf(v)
+	if err != nil {
+		return err
 	}
 	st := &d.Status
 	st.Version, st.Fingerprint, st.Rows, st.Bytes = int64(v.Number), v.Fingerprint, v.Rows, v.Bytes

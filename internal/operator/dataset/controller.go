@@ -113,6 +113,9 @@ func (s *Station) act(ctx context.Context, d *v1alpha1.Dataset, w *work, decisio
 func (s *Station) describe(d *v1alpha1.Dataset, w *work, decision plan.Decision) {
 	d.Status.ObservedGeneration = d.Generation
 	d.Status.Wanted = w.Wanted
+	if decision.Action != plan.Refuse {
+		d.Status.Inputs = w.reads
+	}
 	d.Status.Run = ""
 	if w.Run != nil && decision.Action == plan.Watch || decision.Action == plan.Start {
 		d.Status.Run = plan.RunName(d.Name, w.Wanted, d.Annotations[v1alpha1.AnnotationRetry], "")

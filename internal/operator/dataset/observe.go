@@ -26,6 +26,8 @@ type work struct {
 	consents *v1alpha1.Dataset
 	sources  []source.File
 	asOf     time.Time // recipe's moment of judging consents; zero before a boundary was passed
+	// reads names all datasets that are read, also those that are not there.
+	reads []string
 	// lookAgain is when to reconcile without an event, if sooner than usual.
 	lookAgain time.Duration
 }
@@ -71,8 +73,8 @@ func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, erro
 	}
 	if p := d.Spec.Privacy; p != nil && p.Consent != nil {
 		w.consents = w.input(byName, p.Consent.Dataset)
-		w.asOf = boundary(d, s.Now())
 	}
+	w.reads = reads
 	if len(w.Waiting) > 0 {
 		return w, nil
 	}
@@ -83,7 +85,9 @@ func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, erro
 	if len(w.Waiting) > 0 {
 		return w, nil
 	}
-	w.Wanted = recipe.Fingerprint()
+	if err := s.want(ctx, d, w, recipe); err != nil {
+		return nil, err
+	}
 	if newest := newest(w.sources); s.Now().Sub(newest) < Quiet && d.Spec.From.Files != nil {
 		w.Paused = "files are still arriving"
 		w.lookAgain = Quiet
@@ -139,17 +143,6 @@ func (w *work) input(byName map[string]*v1alpha1.Dataset, name string) *v1alpha1
 	return in
 }
 
-// boundary is the last moment at which a consent began or ended, as far as the current version's report told.
-func boundary(d *v1alpha1.Dataset, now time.Time) time.Time {
-	if r := d.Status.RefreshAfter; r != nil && !now.Before(r.Time) {
-		return r.Time
-	}
-	if d.Status.AsOf != nil {
-		return d.Status.AsOf.Time
-	}
-	return time.Time{}
-}
-
 // recipe is everything that determines the wanted version.
 func (s *Station) recipe(ctx context.Context, d *v1alpha1.Dataset, w *work) (plan.Recipe, error) {
 	r := plan.Recipe{Spec: specOf(d)}
@@ -162,9 +155,6 @@ func (s *Station) recipe(ctx context.Context, d *v1alpha1.Dataset, w *work) (pla
 		r.Kind = "ingest"
 		if w.consents != nil {
 			r.Inputs = append(r.Inputs, plan.Input{Name: w.consents.Name, Fingerprint: w.consents.Status.Fingerprint})
-			if !w.asOf.IsZero() {
-				r.AsOf = w.asOf.UTC().Format(time.RFC3339)
-			}
 		}
 		found, err := s.Sources.List(ctx, d.Namespace, from.Files.URL)
 		if err != nil {
@@ -232,16 +222,8 @@ func specOf(d *v1alpha1.Dataset) any {
 	return spec
 }
 
-// observeRuns looks for a version with the wanted fingerprint, its run, and a live run for another one.
+// observeRuns looks for the run of the wanted fingerprint, and a live run for another one.
 func (s *Station) observeRuns(ctx context.Context, d *v1alpha1.Dataset, w *work) error {
-	if w.Wanted != w.Current {
-		v, err := s.Lake.ByFingerprint(ctx, nameOf(d), w.Wanted)
-		if err == nil {
-			w.ExistingVersion = int64(v.Number)
-		} else if !fault.Is(err, fault.NotFound) {
-			return err
-		}
-	}
 	var runs v1alpha1.RunList
 	err := s.Client.List(ctx, &runs, client.InNamespace(d.Namespace), client.MatchingLabels{v1alpha1.LabelFor: "dataset." + d.Name})
 	if err != nil {

@@ -111,9 +111,15 @@ func (s *Station) putJSON(ctx context.Context, v any) (ref.Digest, error) {
 }
 
 func transformParams(d *v1alpha1.Dataset, w *work) query.TransformParams {
-	p := query.TransformParams{SQL: d.Spec.From.Query.SQL, Workspace: d.Namespace, Limits: query.Limits{Memory: engineMemory(d)}}
+	p := query.TransformParams{
+		SQL: d.Spec.From.Query.SQL, Workspace: d.Namespace, Limits: query.Limits{Memory: engineMemory(d)},
+		Identified: identified(d, w, Report{}),
+	}
 	for _, in := range w.inputs {
 		p.Tables = append(p.Tables, query.Table{Name: ref.Table(in.Name), Files: []string{in.Name + "/*.parquet"}})
+	}
+	for _, c := range d.Spec.Checks {
+		p.Checks = append(p.Checks, check(c))
 	}
 	return p
 }
@@ -164,8 +170,8 @@ func policy(in *v1alpha1.Privacy) *privacy.Policy {
 	return p
 }
 
-func check(c v1alpha1.Check) privacy.Check {
-	out := privacy.Check{
+func check(c v1alpha1.Check) query.Check {
+	out := query.Check{
 		Expect: c.Expect, Of: c.Of, Column: c.Column, NotNull: c.NotNull, Unique: c.Unique, Matches: c.Matches,
 	}
 	for _, v := range c.Between {
