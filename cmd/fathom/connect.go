@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,10 +100,14 @@ func (c *connection) find(ctx context.Context, host string) error {
 }
 
 func unreachable(host string, err error) error {
-	var network net.Error
-	if errors.As(err, &network) {
+	var network *net.OpError
+	if errors.As(err, &network) && network.Op == "dial" {
 		return fault.New(fault.Unavailable, "connect", "nothing answers at %s", host).
 			WithHint("start Fathom with `fathom up`, or name another kubeconfig with --kubeconfig")
+	}
+	var broken *url.Error
+	if errors.As(err, &broken) && !errors.Is(err, context.Canceled) {
+		return fault.New(fault.Unavailable, "connect", "%s gave no answer: %v", host, broken.Err).WithHint("try again; see logs/fathom.log in the state directory")
 	}
 	return fromAPI(err)
 }

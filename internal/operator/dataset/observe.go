@@ -50,32 +50,12 @@ func nameOf(d *v1alpha1.Dataset) ref.Name { return ref.Name{Workspace: d.Namespa
 // observe finds out what the dataset is made from and what is there already. An error is worth another try; what the
 // person who declared the dataset must mend is in the observation.
 func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, error) {
-	var list v1alpha1.DatasetList
-	if err := s.Client.List(ctx, &list, client.InNamespace(d.Namespace)); err != nil {
-		return nil, err
-	}
 	w := &work{}
 	w.Current, w.CurrentVersion = d.Status.Fingerprint, d.Status.Version
-	reads, err := s.reads(ctx, d, list.Items)
-	if err != nil {
+	if err := s.observeInputs(ctx, d, w); err != nil {
 		return refuse(w, err)
 	}
-	if cycle := s.graph(ctx, list.Items).Cycle(d.Name); cycle != nil {
-		w.Refusal = plan.CycleMessage(cycle)
-		return w, nil
-	}
-	byName := map[string]*v1alpha1.Dataset{}
-	for i := range list.Items {
-		byName[list.Items[i].Name] = &list.Items[i]
-	}
-	for _, name := range reads {
-		w.inputs = append(w.inputs, w.input(byName, name))
-	}
-	if p := d.Spec.Privacy; p != nil && p.Consent != nil {
-		w.consents = w.input(byName, p.Consent.Dataset)
-	}
-	w.reads = reads
-	if len(w.Waiting) > 0 {
+	if w.Refusal != "" || len(w.Waiting) > 0 {
 		return w, nil
 	}
 	recipe, err := s.recipe(ctx, d, w)
@@ -99,6 +79,34 @@ func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, erro
 		s.collect(d, w)
 	}
 	return w, nil
+}
+
+// observeInputs finds the datasets that are read, and a cycle among them.
+func (s *Station) observeInputs(ctx context.Context, d *v1alpha1.Dataset, w *work) error {
+	var list v1alpha1.DatasetList
+	if err := s.Client.List(ctx, &list, client.InNamespace(d.Namespace)); err != nil {
+		return err
+	}
+	reads, err := s.reads(ctx, d, list.Items)
+	if err != nil {
+		return err
+	}
+	if cycle := s.graph(ctx, list.Items).Cycle(d.Name); cycle != nil {
+		w.Refusal = plan.CycleMessage(cycle)
+		return nil
+	}
+	byName := map[string]*v1alpha1.Dataset{}
+	for i := range list.Items {
+		byName[list.Items[i].Name] = &list.Items[i]
+	}
+	for _, name := range reads {
+		w.inputs = append(w.inputs, w.input(byName, name))
+	}
+	if p := d.Spec.Privacy; p != nil && p.Consent != nil {
+		w.consents = w.input(byName, p.Consent.Dataset)
+	}
+	w.reads = reads
+	return nil
 }
 
 // Collect is how long captured traffic gathers before it becomes a version.
