@@ -115,6 +115,9 @@ func (p *platform) environment(ctx context.Context, requirements ref.Digest) (ru
 		return run.Environment{}, err
 	}
 	state := p.envs.Ensure(text)
+	if fault.Retryable(state.Err) { // it is tried again; what is wrong is worth telling meanwhile
+		return run.Environment{Digest: state.Digest, Message: state.Err.Error()}, nil
+	}
 	if state.Err != nil {
 		return run.Environment{}, state.Err
 	}

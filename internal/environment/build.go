@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -83,16 +84,43 @@ func (j job) withUV(uv string) ([]string, error) {
 		return nil, j.explain(out, err)
 	}
 	python := filepath.Join(j.env, "bin", "python")
+	if len(j.lines) > 0 {
+		if err := j.installWithUV(vars, uv, python); err != nil {
+			return nil, err
+		}
+	}
+	return j.freeze(vars, uv, "pip", "freeze", "--python", python)
+}
+
+// installWithUV asks the index for nothing when every requirement names one version and the cache holds all that they
+// need: the same list gives the same packages again, also without a network. A list that leaves versions open gets the
+// newest, and those of the cache only while the index cannot be reached.
+func (j job) installWithUV(vars []string, uv, python string) error {
 	args := []string{"pip", "install", "--python", python, "--requirements", j.list, "--compile-bytecode"}
 	if !j.b.AllowBuilds {
 		args = append(args, "--no-build")
 	}
-	if len(j.lines) > 0 {
-		if out, err := j.run(vars, uv, args...); err != nil {
-			return nil, j.explain(out, err)
+	cached := append(slices.Clone(args), "--offline")
+	if pinned(j.lines) {
+		quiet := j
+		quiet.progress = func(string) {}
+		if _, err := quiet.run(vars, uv, cached...); err == nil {
+			return nil
 		}
 	}
-	return j.freeze(vars, uv, "pip", "freeze", "--python", python)
+	out, err := j.run(vars, uv, args...)
+	if err == nil {
+		return nil
+	}
+	problem := j.explain(out, err)
+	if !fault.Is(problem, fault.Unavailable) || j.ctx.Err() != nil || pinned(j.lines) {
+		return problem
+	}
+	j.progress("the index cannot be reached; takes what was fetched before")
+	if _, err := j.run(vars, uv, cached...); err != nil {
+		return problem
+	}
+	return nil
 }
 
 func (j job) withPip() ([]string, error) {
@@ -140,7 +168,7 @@ func (j job) run(vars []string, name string, args ...string) (string, error) {
 		lines := bufio.NewScanner(io.TeeReader(reader, &all))
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
-			if line := strings.TrimSpace(lines.Text()); line != "" && !strings.HasPrefix(line, "+ ") {
+			if line := strings.TrimSpace(lines.Text()); telling(line) {
 				j.progress(line)
 			}
 		}
@@ -150,6 +178,16 @@ func (j job) run(vars []string, name string, args ...string) (string, error) {
 	writer.Close()
 	<-done
 	return all.String(), err
+}
+
+// telling leaves out what says nothing about how far the work is.
+func telling(line string) bool {
+	for _, dull := range []string{"+ ", "Using ", "Creating virtual environment", "Activate with"} {
+		if strings.HasPrefix(line, dull) {
+			return false
+		}
+	}
+	return line != ""
 }
 
 // uv finds uv, or installs it once.

@@ -178,7 +178,7 @@ func (b *Builder) Ensure(requirements []byte) State {
 	a := b.states[file]
 	again := a != nil && !a.running && (a.Err == nil || fault.Retryable(a.Err) && b.Now().Sub(a.ended) > retryAfter)
 	if a == nil || again {
-		a = &attempt{State: State{Digest: digest, Message: "waits to be built"}, running: true}
+		a = &attempt{State: State{Digest: digest, Message: "the environment is being built"}, running: true}
 		b.states[file] = a
 		go b.background(file, requirements, a)
 	}

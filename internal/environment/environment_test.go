@@ -50,6 +50,19 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestPinnedListsNeedNoIndex(t *testing.T) {
+	for file, want := range map[string]bool{
+		"numpy==2.4.6\nmlflow[extras] == 3.1": true, "": true, "six===1.0": true, "six==1.0 --hash=sha256:ab": true,
+		"six==1.0 ; python_version < '4'": true, "six": false, "six>=1": false, "six==1.*": false, "six==1.0,!=1.1": false,
+		"six==1.0\ntqdm": false, "six~=1.0": false, "six ; python_version == '3.11'": false,
+	} {
+		list, err := parse([]byte(file))
+		if got := pinned(list); err != nil || got != want {
+			t.Errorf("%q: %v %v, want %v", file, got, err, want)
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	j := job{ctx: context.Background(), lines: []requirement{{1, "numpy", "numpy==0"}, {4, "no-such", "no-such==3"}}, python: interpreter{Version: "3.11.7"}}
 	tests := []struct {
@@ -101,6 +114,37 @@ func build(t *testing.T, b *Builder, requirements string) string {
 		t.Fatal(err)
 	}
 	return b.Path(digest)
+}
+
+// A state directory that was removed costs no download again, and no network.
+func TestSamePackagesAgainWithoutNetwork(t *testing.T) {
+	dir := t.TempDir()
+	first := builder(t, filepath.Join(dir, "a"))
+	const pinnedList, openList = "six==1.17.0\n", "six\n"
+	build(t, first, pinnedList)
+	build(t, first, openList)
+	uv, err := first.uv(t.Context(), first.python, func(string) {})
+	if err != nil {
+		t.Skipf("no uv: %v", err)
+	}
+	t.Setenv("PATH", filepath.Dir(uv)+":"+os.Getenv("PATH"))
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"} {
+		t.Setenv(name, "http://127.0.0.1:1")
+	}
+	t.Setenv("UV_HTTP_RETRIES", "0")
+	second, err := New(Options{Dir: filepath.Join(dir, "b", "envs"), Cache: first.Cache})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []string{pinnedList, openList} {
+		if _, err := second.Build(t.Context(), []byte(list), func(m string) { t.Log(m) }); err != nil {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+	_, err = second.Build(t.Context(), []byte("tqdm==4.67.1\n"), nil)
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "check the network") {
+		t.Errorf("what was never fetched: %v", err)
+	}
 }
 
 func TestBuildOnceWorksAnywhere(t *testing.T) {

@@ -103,6 +103,13 @@ func wrong(line int, text, why string) error {
 	return fault.New(fault.Invalid, "requirements", "line %d (%q): %s", line, text, why)
 }
 
+var exactVersion = regexp.MustCompile(`^[^=<>!~;]+===?[^*,;]+( ;.*| --hash.*)?$`)
+
+// pinned tells whether every requirement names one version.
+func pinned(list []requirement) bool {
+	return !slices.ContainsFunc(list, func(r requirement) bool { return !exactVersion.MatchString(r.text) })
+}
+
 // normalised is the sorted set of the requirements' texts.
 func normalised(list []requirement) []string {
 	texts := make([]string, 0, len(list))
