@@ -71,8 +71,13 @@ func (p *platform) insight(ctx context.Context, m *v1alpha1.Model, v *v1alpha1.M
 	if raw := m.Spec.Train.Parameters; raw != nil && v.Spec.Number == m.Status.Latest {
 		page.Parameters = string(raw.Raw)
 	}
-	if level, _ := p.node.Isolation(); level == string(isolation.LevelProcess) {
-		page.Caveats = append(page.Caveats, "Pods run as plain processes on this machine: code that was made to cheat could have read held-out rows.")
+	sighted, err := p.couldSee(ctx, m, v)
+	if err != nil {
+		return page, err
+	}
+	if sighted {
+		page.Caveats = append(page.Caveats, "This version was trained by plain processes, which are not kept from the disk: "+
+			"code that was made to cheat could have read held-out rows.")
 	}
 	content, err := p.readAll(ctx, ref.Digest(v.Spec.Evaluation))
 	if err != nil {
@@ -90,6 +95,28 @@ func (p *platform) insight(ctx context.Context, m *v1alpha1.Model, v *v1alpha1.M
 	page.Provenance = &node
 	page.Exclusions, err = p.exclusions(ctx, tree)
 	return page, err
+}
+
+// couldSee tells whether a training run of the version was not kept from the held-out rows, whatever runs today.
+func (p *platform) couldSee(ctx context.Context, m *v1alpha1.Model, v *v1alpha1.ModelVersion) (bool, error) {
+	filter := lake.RunFilter{
+		Workspace: m.Namespace, Step: v1alpha1.StepTrain, ForKind: "Model", ForName: m.Name, Fingerprint: v.Spec.Fingerprint,
+	}
+	for page := (lake.Page{}); ; {
+		runs, next, err := p.lake.Runs(ctx, filter, page)
+		if err != nil {
+			return false, err
+		}
+		for _, r := range runs {
+			if r.Host["isolation"] == string(isolation.LevelProcess) {
+				return true, nil
+			}
+		}
+		if next == "" {
+			return false, nil
+		}
+		page.After = next
+	}
 }
 
 func provenance(t lake.Tree) insight.Node {

@@ -47,7 +47,7 @@ func (p *platform) startOperator(ctx context.Context) error {
 		Report:   report.Options{Lake: p.lake, Check: p.steps.check, Now: time.Now, URL: p.reportURL},
 		Run: run.Options{
 			Lake: p.lake, Door: p.doorForPods, Environment: p.environment, Report: p.ledger.Report, Forget: p.ledger.Forget,
-			Logs: p.podLog, Env: p.runEnv, Changed: p.news.runs, Now: time.Now, Image: podImage,
+			Logs: p.podLog, Env: p.runEnv, Isolation: p.isolationLevel, Changed: p.news.runs, Now: time.Now, Image: podImage,
 		},
 	}
 	o.Config.QPS = -1

@@ -5,12 +5,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -198,22 +198,23 @@ func (p *platform) startNode(ctx context.Context) error {
 		return err
 	}
 	p.onStop(p.node.Stop)
-	level, unenforced := p.node.Isolation()
-	text := "node " + p.control.NodeName() + " ready, isolation " + level
-	if len(unenforced) > 0 {
-		text += fmt.Sprintf(" (not enforced: %v)", unenforced)
-	}
-	p.progress("%s", text)
+	p.progress("node %s ready, isolation %s", p.control.NodeName(), p.isolationText())
 	return nil
 }
 
-// isolation is what Workspaces tell about their pods.
+// isolationText is what Workspaces tell about their pods.
 func (p *platform) isolationText() string {
 	level, unenforced := p.node.Isolation()
 	if len(unenforced) == 0 {
 		return level
 	}
-	return fmt.Sprintf("%s, not enforced: %v", level, unenforced)
+	return level + "; not enforced: " + strings.Join(unenforced, "; ")
+}
+
+// isolationLevel is what is remembered of finished runs.
+func (p *platform) isolationLevel() string {
+	level, _ := p.node.Isolation()
+	return level
 }
 
 // api is a client of the Kubernetes API under one of Fathom's identities.

@@ -56,6 +56,8 @@ type Options struct {
 	// Report is what the staging door knows of a run, Forget lets it forget.
 	Report func(run ref.Name) (gang.Report, error)
 	Forget func(run ref.Name) error
+	// Isolation is how far pods are kept apart while the run ends, for its history; nil: it is not known.
+	Isolation func() string
 	// Logs reads all that a container has written so far; NotFound when there is no log.
 	Logs func(ctx context.Context, namespace, pod, container string) (io.ReadCloser, error)
 	// Env adds variables for the user's code, such as MLFLOW_TRACKING_URI. Nil adds none.

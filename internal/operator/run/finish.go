@@ -93,7 +93,11 @@ func (s *Station) close(ctx context.Context, r *v1alpha1.Run, o observation, d d
 			return err
 		}
 	}
-	return s.Lake.RecordRun(ctx, record(r, o, d))
+	row := record(r, o, d)
+	if s.Isolation != nil {
+		row.Host["isolation"] = s.Isolation()
+	}
+	return s.Lake.RecordRun(ctx, row)
 }
 
 func record(r *v1alpha1.Run, o observation, d decision) lake.RunRecord {
