@@ -105,7 +105,14 @@ func (s *Station) act(ctx context.Context, d *v1alpha1.Dataset, w *work, decisio
 	case plan.Commit:
 		return s.commit(ctx, d, w)
 	case plan.Keep:
-		return decision, s.forget(ctx, d, w)
+		if w.Other != nil {
+			return decision, s.cancel(ctx, d.Namespace, w.Other.Name)
+		}
+		return decision, s.forget(ctx, d)
+	case plan.Wait:
+		if w.Resting != "" {
+			return decision, s.forget(ctx, d)
+		}
 	}
 	return decision, nil
 }

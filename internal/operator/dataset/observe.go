@@ -28,6 +28,8 @@ type work struct {
 	asOf     time.Time // recipe's moment of judging consents; zero before a boundary was passed
 	// reads names all datasets that are read, also those that are not there.
 	reads []string
+	// ended are runs for other fingerprints that have succeeded.
+	ended []*v1alpha1.Run
 	// lookAgain is when to reconcile without an event, if sooner than usual.
 	lookAgain time.Duration
 }
@@ -68,7 +70,8 @@ func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, erro
 	if err := s.want(ctx, d, w, recipe); err != nil {
 		return nil, err
 	}
-	if newest := newest(w.sources); s.Now().Sub(newest) < Quiet && d.Spec.From.Files != nil {
+	// A moment in the future is that of another clock and tells nothing.
+	if age := s.Now().Sub(newest(w.sources)); age >= 0 && age < Quiet && d.Spec.From.Files != nil {
 		w.Paused = "files are still arriving"
 		w.lookAgain = Quiet
 	}
@@ -76,9 +79,9 @@ func (s *Station) observe(ctx context.Context, d *v1alpha1.Dataset) (*work, erro
 		return nil, err
 	}
 	if d.Spec.From.Capture != nil {
-		s.collect(d, w)
+		err = s.collect(ctx, d, w)
 	}
-	return w, nil
+	return w, err
 }
 
 // observeInputs finds the datasets that are read, and a cycle among them.
@@ -107,23 +110,6 @@ func (s *Station) observeInputs(ctx context.Context, d *v1alpha1.Dataset, w *wor
 	}
 	w.reads = reads
 	return nil
-}
-
-// Collect is how long captured traffic gathers before it becomes a version.
-const Collect = time.Minute
-
-// collect makes a version of captured traffic at most every minute, and lets a run that is under way end although more has
-// come in since.
-func (s *Station) collect(d *v1alpha1.Dataset, w *work) {
-	if w.Other != nil {
-		w.Wanted, w.Run, w.Other = w.Other.Fingerprint, w.Other, nil
-		return
-	}
-	if at := d.Status.UpdatedAt; at != nil && w.Run == nil {
-		if left := Collect - s.Now().Sub(at.Time); left > 0 {
-			w.Resting, w.lookAgain = "more traffic is being captured", left
-		}
-	}
 }
 
 // refuse tells an Invalid error as the refusal; any other error is worth another try.
@@ -190,20 +176,6 @@ func (s *Station) recipe(ctx context.Context, d *v1alpha1.Dataset, w *work) (pla
 	return r, nil
 }
 
-func (s *Station) captured(ctx context.Context, d *v1alpha1.Dataset, w *work) error {
-	found, err := s.Captured(ctx, d.Namespace, d.Spec.From.Capture.Endpoint)
-	if err != nil {
-		return err
-	}
-	if len(found) == 0 {
-		w.Waiting = append(w.Waiting, fmt.Sprintf("endpoint %s: no request has been captured yet", d.Spec.From.Capture.Endpoint))
-	}
-	for _, f := range found {
-		w.sources = append(w.sources, source.File{Key: f.Path, Digest: f.Digest, Size: f.Size})
-	}
-	return nil
-}
-
 // codeComplete reports what `fathom apply` fills in and kubectl does not.
 func codeComplete(c *v1alpha1.DatasetCode) error {
 	switch {
@@ -240,18 +212,23 @@ func (s *Station) observeRuns(ctx context.Context, d *v1alpha1.Dataset, w *work)
 	wantedRun := plan.RunName(d.Name, w.Wanted, d.Annotations[v1alpha1.AnnotationRetry], "")
 	for i := range runs.Items {
 		r := &runs.Items[i]
-		state := &plan.RunState{
-			Name: r.Name, Fingerprint: r.Spec.Fingerprint, Phase: r.Status.Phase,
-			Reason: r.Status.Reason, Message: r.Status.Message, Progress: r.Status.Progress,
-		}
 		switch {
 		case r.Name == wantedRun:
-			w.Run = state
+			w.Run = stateOf(r)
 		case !finished(r) && !r.Spec.Cancel:
-			w.Other = state
+			w.Other = stateOf(r)
+		case r.Status.Phase == v1alpha1.RunSucceeded:
+			w.ended = append(w.ended, r)
 		}
 	}
 	return nil
+}
+
+func stateOf(r *v1alpha1.Run) *plan.RunState {
+	return &plan.RunState{
+		Name: r.Name, Fingerprint: r.Spec.Fingerprint, Phase: r.Status.Phase,
+		Reason: r.Status.Reason, Message: r.Status.Message, Progress: r.Status.Progress,
+	}
 }
 
 func finished(r *v1alpha1.Run) bool {

@@ -191,7 +191,7 @@ func (s *Station) cancel(ctx context.Context, namespace, name string) error {
 }
 
 // forget removes runs whose outcome is committed and whose history is durable.
-func (s *Station) forget(ctx context.Context, d *v1alpha1.Dataset, _ *work) error {
+func (s *Station) forget(ctx context.Context, d *v1alpha1.Dataset) error {
 	var runs v1alpha1.RunList
 	err := s.Client.List(ctx, &runs, client.InNamespace(d.Namespace), client.MatchingLabels{v1alpha1.LabelFor: "dataset." + d.Name})
 	if err != nil {
