@@ -141,7 +141,7 @@ func unpack(text json.RawMessage, out []placed, depth int) ([]placed, error) {
 	case head.Type != "Bundle":
 		return append(out, placed{text: text, kind: head.Type}), nil
 	case depth == maxNesting:
-		return nil, errors.New("Bundles are nested too deeply")
+		return nil, errors.New("bundles are nested too deeply")
 	}
 	for _, e := range head.Entry {
 		if len(e.Resource) == 0 {

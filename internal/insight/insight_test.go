@@ -45,11 +45,9 @@ func study(t *testing.T, subjects int, task evaluate.Task, by evaluate.By) *eval
 			person[j] = rng.NormFloat64()
 			log += 0.8 * weights[j] * person[j]
 		}
-		ill := math.Inf(1)
+		ill := 0.0
 		if rng.Float64() < 1/(1+math.Exp(-log)) {
 			ill = 1
-		} else {
-			ill = 0
 		}
 		for v := range visits {
 			row := s*visits + v

@@ -42,7 +42,7 @@ func scope(_ context.Context, _ string, user identity.User) (string, bool, error
 
 func podRun(pod string) string { return tracking.RunID(pod) }
 
-type guards struct{ seen []identity.Action }
+type guards struct{}
 
 func (g *guards) Authenticate(_ context.Context, token string) (identity.User, error) {
 	if user, ok := people[token]; ok {

@@ -115,7 +115,7 @@ func podOnFailure(c *cluster) {
 func podAlways(c *cluster) {
 	script := `touch /shared/x; n=$(wc -l < /shared/x); echo round $n; echo >> /shared/x; if [ $n = 1 ]; then until test -e /shared/go; do sleep 0.02; done; fi`
 	c.create(shell("always", script, func(p *v1.Pod) { p.Spec.RestartPolicy = v1.RestartPolicyAlways }, shared, grace(0)))
-	pod := c.await("always", "running again", func(p *v1.Pod) bool {
+	c.await("always", "running again", func(p *v1.Pod) bool {
 		s := p.Status.ContainerStatuses
 		return len(s) == 1 && s[0].State.Running != nil && s[0].RestartCount == 1
 	})
@@ -124,7 +124,7 @@ func podAlways(c *cluster) {
 		c.Errorf("log %q, previous %q", now, before)
 	}
 	c.exec("always", "touch /shared/go")
-	pod = c.await("always", "backing off", func(p *v1.Pod) bool {
+	pod := c.await("always", "backing off", func(p *v1.Pod) bool {
 		s := p.Status.ContainerStatuses
 		return len(s) == 1 && s[0].State.Waiting != nil && s[0].State.Waiting.Reason == "CrashLoopBackOff"
 	})
