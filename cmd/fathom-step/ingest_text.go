@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"regexp"
 	"slices"
@@ -98,7 +97,8 @@ func (l *lines) prepare() error {
 func namedPattern(field, text string) (*regexp.Regexp, error) {
 	p, err := regexp.Compile(text)
 	if err != nil {
-		return nil, blamed("InvalidPattern", field, fault.New(fault.Invalid, "", "the pattern is wrong: %v", errors.Unwrap(err)))
+		return nil, blamed("InvalidPattern", field, fault.New(fault.Invalid, "", "the pattern is wrong: %w", err).
+			WithHint("write it in RE2's syntax, with (?P<name>…) for each column"))
 	}
 	if len(groupNames(p)) == 0 {
 		return nil, blamed("InvalidPattern", field, fault.New(fault.Invalid, "", "the pattern has no named group").WithHint("write (?P<name>…) for each column"))

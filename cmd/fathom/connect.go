@@ -168,11 +168,23 @@ func fromAPI(err error) error {
 	case apierrors.IsUnauthorized(err):
 		return &fault.Error{Kind: fault.Unauthenticated, Err: err, Hint: "the kubeconfig's certificate may have expired: `fathom up` renews it"}
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return &fault.Error{Kind: fault.Invalid, Err: err}
+		return &fault.Error{Kind: fault.Invalid, Err: errors.New(plain(err.Error()))}
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return &fault.Error{Kind: fault.Conflict, Err: err}
 	}
 	return err
+}
+
+// unchecked is what the API server adds when it stopped checking at the first kind of mistake.
+const unchecked = ", <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; " +
+	"correct the existing errors to complete validation]"
+
+// plain is a refusal of the API server without what it says about itself.
+func plain(s string) string {
+	if before, found := strings.CutSuffix(s, unchecked); found {
+		return strings.Replace(before, " is invalid: [", " is invalid: ", 1)
+	}
+	return s
 }
 
 // call sends a request to a door and returns the answer's body; the caller closes it. An error answer becomes a fault.

@@ -164,7 +164,7 @@ func (d declared) absolute(path string) string {
 
 // wrap names the object, the field and the file that an error is about.
 func (d declared) wrap(field string, err error) error {
-	return fault.Wrap(fault.Invalid, d.title()+" "+field+" ("+d.file+")", err)
+	return fault.Wrap(fault.Invalid, strings.TrimSpace(d.title()+" "+field)+" ("+d.file+")", err)
 }
 
 // readInside reads a file that must lie inside the folder.
@@ -177,6 +177,9 @@ func readInside(dir, file string) ([]byte, error) {
 	content, err := root.ReadFile(filepath.Clean(file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.NotFound, "read", "there is no file %s in %s", file, dir)
+	}
+	if !filepath.IsLocal(filepath.Clean(file)) {
+		return nil, fault.New(fault.Invalid, "read", "%s lies outside of %s", file, dir).WithHint("move the file into that folder")
 	}
 	return content, err
 }

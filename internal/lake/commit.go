@@ -162,7 +162,8 @@ func (s *Store) readParts(m FileManifest) (draft, error) {
 		}
 	}
 	if first == "" {
-		return draft{}, fault.New(fault.Invalid, "lake.Commit", "there is no *.parquet file: a version needs a table, if only of its objects")
+		return draft{}, fault.New(fault.Invalid, "lake.Commit", "there is no *.parquet file: a version needs a table, if only of its objects").
+			WithHint("write one to $FATHOM_OUTPUT, for example data.parquet")
 	}
 	d.record.Columns = columnsOf(d.schema)
 	return d, nil

@@ -207,7 +207,13 @@ func numbers(checked *cel.Ast, all map[string]any) string {
 	return strings.Join(parts, ", ")
 }
 
+// firstLine is what CEL says, without where in which file it was.
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(strings.TrimPrefix(s, "ERROR: "), "\n")
-	return line
+	if _, said, found := strings.Cut(line, "<input>:"); found {
+		if _, after, told := strings.Cut(said, ": "); told {
+			line = after
+		}
+	}
+	return strings.TrimSuffix(line, " (in container '')")
 }

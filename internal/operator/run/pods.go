@@ -115,6 +115,9 @@ func told(o observation, f gang.Failure) *ending {
 	if e.message == "" {
 		e.message = lastLine(f.Tail)
 	}
+	if e.field != "" && !strings.HasPrefix("spec."+e.message, e.field) { // the message may name it already
+		e.message = e.field + ": " + e.message
+	}
 	prefix := fmt.Sprintf("exit code %d", f.ExitCode)
 	if f.Signal != "" {
 		prefix = "ended by signal: " + f.Signal
