@@ -43,6 +43,8 @@ type Node struct {
 	recorder record.EventRecorder
 	server   *kubeletServer
 	tag      string
+	// secretRoot holds what pods are given of Secrets and tokens.
+	secretRoot string
 
 	// ctx ends when the node stops; pods' background work hangs on it.
 	ctx    context.Context
@@ -86,7 +88,9 @@ func (n *Node) open(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(n.options.Dir, "pods"), 0o700); err != nil {
 		return fault.Wrap(fault.Internal, "node.Start", err)
 	}
-	n.removeSecrets()
+	if err := n.openSecrets(); err != nil {
+		return err
+	}
 	var err error
 	if n.runtime, err = n.chooseRuntime(); err != nil {
 		return err
@@ -180,21 +184,27 @@ func (n *Node) now() time.Time          { return n.options.Now() }
 
 func (n *Node) podDir(uid string) string { return filepath.Join(n.options.Dir, "pods", uid) }
 
-// secretRoot is memory-backed where the system has such a place.
-func (n *Node) secretRoot() string {
+func (n *Node) secretDir(uid string) string { return filepath.Join(n.secretRoot, uid) }
+
+// openSecrets removes what a former run left and makes the place anew: in memory where the system has such a place and
+// nobody else has taken the name there, which every user of the machine could.
+func (n *Node) openSecrets() error {
+	own := filepath.Join(n.options.Dir, "secrets")
+	places := []string{own}
 	if runtime.GOOS == "linux" {
-		if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-			return "/dev/shm/fathom-" + n.tag
+		places = []string{"/dev/shm/fathom-" + n.tag, own}
+	}
+	for _, place := range places {
+		_ = os.RemoveAll(place)
+	}
+	var err error
+	for _, place := range places {
+		if err = os.Mkdir(place, 0o700); err == nil {
+			n.secretRoot = place
+			return nil
 		}
 	}
-	return filepath.Join(n.options.Dir, "secrets")
-}
-
-func (n *Node) secretDir(uid string) string { return filepath.Join(n.secretRoot(), uid) }
-
-func (n *Node) removeSecrets() {
-	_ = os.RemoveAll(n.secretRoot())
-	_ = os.MkdirAll(n.secretRoot(), 0o700)
+	return fault.Wrap(fault.Forbidden, "node.Start", err)
 }
 
 // Stop ends all pods, reports them as failed by the node's shutdown, and leaves the host as it was found. Calling it
@@ -244,7 +254,9 @@ func (n *Node) close() error {
 	if n.runtime != nil {
 		err = errors.Join(err, n.runtime.Close())
 	}
-	_ = os.RemoveAll(n.secretRoot())
+	if n.secretRoot != "" {
+		_ = os.RemoveAll(n.secretRoot)
+	}
 	return err
 }
 

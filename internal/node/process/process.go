@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -39,6 +40,10 @@ type Runtime struct {
 	options Options
 	tag     string
 
+	// block is the second byte of the pods' addresses, held what keeps other Fathoms out of it.
+	block byte
+	held  io.Closer
+
 	mu   sync.Mutex
 	used map[netip.Addr]bool
 	next uint16
@@ -62,7 +67,8 @@ func New(o Options) (*Runtime, error) {
 	if err := adopt(); err != nil {
 		o.Logger.Warn("processes that outlive their parents are not followed", "error", err)
 	}
-	return &Runtime{options: o, tag: hex.EncodeToString(sum[:4]), used: map[netip.Addr]bool{}}, nil
+	r := &Runtime{options: o, tag: hex.EncodeToString(sum[:4]), used: map[netip.Addr]bool{}}
+	return r, r.claim()
 }
 
 // Level is isolation.LevelProcess.
@@ -87,8 +93,13 @@ func (r *Runtime) Sweep(context.Context) error {
 	return nil
 }
 
-// Close has nothing to release.
-func (r *Runtime) Close() error { return nil }
+// Close lets go of the pods' addresses.
+func (r *Runtime) Close() error {
+	if r.held == nil {
+		return nil
+	}
+	return fault.Wrap(fault.Internal, "node.process", r.held.Close())
+}
 
 // Open gives a pod its address.
 func (r *Runtime) Open(_ context.Context, config isolation.PodConfig) (isolation.Pod, error) {
@@ -99,20 +110,16 @@ func (r *Runtime) Open(_ context.Context, config isolation.PodConfig) (isolation
 	return &pod{runtime: r, config: config, address: address}, nil
 }
 
-// take hands out an address of 127.x.0.0/16, x from the state directory; elsewhere than on Linux only 127.0.0.1 works.
+// take hands out an address of 127.x.0.0/16; elsewhere than on Linux only 127.0.0.1 works.
 func (r *Runtime) take() (netip.Addr, error) {
 	if runtime.GOOS != "linux" {
 		return r.HostAddress(), nil
-	}
-	tag, err := strconv.ParseUint(r.tag[:2], 16, 8)
-	if err != nil {
-		return netip.Addr{}, fault.Wrap(fault.Internal, "node.process", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for range 1 << 16 {
 		r.next++
-		a := netip.AddrFrom4([4]byte{127, byte(max(2, min(tag, 254))), byte(r.next >> 8), byte(r.next)})
+		a := netip.AddrFrom4([4]byte{127, r.block, byte(r.next >> 8), byte(r.next)})
 		if !r.used[a] && byte(r.next) != 0 && byte(r.next) != 255 {
 			r.used[a] = true
 			return a, nil
@@ -120,6 +127,37 @@ func (r *Runtime) take() (netip.Addr, error) {
 	}
 	return netip.Addr{}, fault.New(fault.Exhausted, "node.process", "all pod addresses are in use")
 }
+
+// claimPort is bound on the first address of a block for as long as the block is ours.
+const claimPort = 41270
+
+// claim takes a block of loopback addresses, the same at every start unless another Fathom of this machine has it. The
+// kernel lets go of it however this process ends.
+func (r *Runtime) claim() error {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	first, err := strconv.ParseUint(r.tag[:2], 16, 8)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "node.process", err)
+	}
+	for i := range uint64(blocks) {
+		block := byte(firstBlock + (first+i)%blocks)
+		address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, block, 0, 0}).Next(), claimPort)
+		held, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(address))
+		if err == nil {
+			r.block, r.held, r.next = block, held, 1
+			return nil
+		}
+	}
+	return fault.New(fault.Exhausted, "node.process", "all blocks of loopback addresses are in use")
+}
+
+// Blocks are 127.2.0.0/16 to 127.254.0.0/16.
+const (
+	firstBlock = 2
+	blocks     = 253
+)
 
 type pod struct {
 	runtime *Runtime
