@@ -113,6 +113,9 @@ func (n *Network) openBridge() error {
 		return fmt.Errorf("%s exists and is a %s", n.bridgeName(), link.Type())
 	}
 	n.bridge = bridge
+	if err := netlink.LinkSetHardwareAddr(bridge, hardwareAddress(n.Gateway())); err != nil {
+		return err
+	}
 	disableIPv6("/proc/sys/net/ipv6/conf/" + n.bridgeName())
 	addr := &netlink.Addr{IPNet: &net.IPNet{IP: n.Gateway().AsSlice(), Mask: net.CIDRMask(24, 32)}}
 	if err := netlink.AddrReplace(bridge, addr); err != nil {
@@ -172,7 +175,8 @@ func (n *Network) attach(id string, ns netns.NsHandle, address netip.Addr) error
 	attrs.Name = n.vethName(id)
 	attrs.MasterIndex = n.bridge.Attrs().Index
 	attrs.Flags = net.FlagUp
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(ns)}
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(ns),
+		PeerHardwareAddr: hardwareAddress(address)}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("veth: %w", err)
 	}
