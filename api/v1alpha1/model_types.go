@@ -177,7 +177,7 @@ type ModelStatus struct {
 	// promoted is the number of the version in production; 0 for none.
 	// +optional
 	Promoted int64 `json:"promoted,omitempty"`
-	// fingerprint of the latest version.
+	// fingerprint of the declared version: the latest, or an earlier one that is declared again.
 	// +optional
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// wanted is the fingerprint that the declaration and its data ask for now.
@@ -289,6 +289,9 @@ type ModelVersionStatus struct {
 	// leakage is "none", or what the audit found.
 	// +optional
 	Leakage string `json:"leakage,omitempty"`
+	// rules are those it was judged by last, with who must agree.
+	// +optional
+	Rules []string `json:"rules,omitempty"`
 	// approvedBy is who approved it.
 	// +optional
 	ApprovedBy string `json:"approvedBy,omitempty"`

@@ -731,6 +731,11 @@ func (in *ModelVersionStatus) DeepCopyInto(out *ModelVersionStatus) {
 		*out = make([]Metric, len(*in))
 		copy(*out, *in)
 	}
+	if in.Rules != nil {
+		in, out := &in.Rules, &out.Rules
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.PromotedAt != nil {
 		in, out := &in.PromotedAt, &out.PromotedAt
 		*out = (*in).DeepCopy()

@@ -7,6 +7,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"fathom.dev/fathom/api/v1alpha1"
+	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/lake"
 	"fathom.dev/fathom/internal/plan"
 	"fathom.dev/fathom/internal/ref"
@@ -45,10 +47,13 @@ type Options struct {
 }
 
 // Station reconciles Models.
-type Station struct{ Options }
+type Station struct {
+	Options
+	told sync.Map // of ref.Name: number of the version that the tracker was told to be in production
+}
 
 // New makes the station.
-func New(o Options) *Station { return &Station{o} }
+func New(o Options) *Station { return &Station{Options: o} }
 
 // SetupWithManager registers the station: it looks at a Model when the Model, its dataset, one of its runs or one of its
 // versions changes.
@@ -95,7 +100,13 @@ func (s *Station) Reconcile(ctx context.Context, m *v1alpha1.Model) (ctrl.Result
 	if actErr == nil {
 		actErr = s.judge(ctx, m, w)
 	}
+	if actErr == nil && decision.Reason == v1alpha1.ReasonReady {
+		actErr = s.forget(ctx, w) // not before its version is judged: that reads what the runs left
+	}
 	s.describe(m, w, decision)
+	if current := w.version(w.CurrentVersion); actErr == nil && current != nil {
+		m.Status.Fingerprint = current.Spec.Fingerprint
+	}
 	if !equality.Semantic.DeepEqual(before.Status, m.Status) {
 		if err := s.Client.Status().Patch(ctx, m, client.MergeFrom(before)); err != nil {
 			return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -107,18 +118,31 @@ func (s *Station) Reconcile(ctx context.Context, m *v1alpha1.Model) (ctrl.Result
 func (s *Station) act(ctx context.Context, m *v1alpha1.Model, w *work, d plan.Decision) (plan.Decision, error) {
 	switch d.Action {
 	case plan.Start, plan.Watch:
-		return d, s.advance(ctx, m, w)
+		return wrong(d, s.advance(ctx, m, w))
 	case plan.Replace, plan.Fail:
 		return d, s.cancelOthers(ctx, w)
 	case plan.Commit:
 		if err := s.register(ctx, m, w); err != nil {
-			return d, err
+			return wrong(d, err)
 		}
-		d.Message = fmt.Sprintf("registers version %d", w.newest())
-	case plan.Keep, plan.Adopt:
-		return d, s.forget(ctx, w)
+		w.CurrentVersion = w.newest()
+		d.Message = fmt.Sprintf("registers version %d", w.CurrentVersion)
+	case plan.Adopt:
+		w.CurrentVersion, w.again = w.ExistingVersion, true
+	}
+	if d.Reason == v1alpha1.ReasonReady && len(w.others) > 0 { // what ran for another declaration is of no use
+		return d, s.cancelOthers(ctx, w)
 	}
 	return d, nil
+}
+
+// wrong tells what the runs left wrong, such as no model, as a failure; any other error is worth another try.
+func wrong(d plan.Decision, err error) (plan.Decision, error) {
+	if !fault.Is(err, fault.Invalid) && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.TooLarge) {
+		return d, err
+	}
+	return plan.Decision{Action: plan.Fail, Reason: v1alpha1.ReasonFailed,
+		Message: err.Error() + "; then apply, or `fathom retry` it"}, nil
 }
 
 func nameOf(m *v1alpha1.Model) ref.Name { return ref.Name{Workspace: m.Namespace, Name: m.Name} }
@@ -137,35 +161,38 @@ func (s *Station) describe(m *v1alpha1.Model, w *work, d plan.Decision) {
 		st.Promoted = 0
 	}
 	if latest := w.latest(); latest != nil {
-		st.Latest, st.Fingerprint = latest.Spec.Number, latest.Spec.Fingerprint
+		st.Latest = latest.Spec.Number
 		st.Headline, st.Metrics, st.Why = latest.Status.Headline, latest.Status.Metrics, latest.Status.Why
 		created := latest.CreationTimestamp
 		st.TrainedAt = &created
 		if reason == v1alpha1.ReasonReady {
-			reason, message = verdict(latest, st.Promoted)
+			reason, message = verdict(w.version(w.CurrentVersion), st.Promoted)
+			if w.Resting != "" && d.Action == plan.Wait {
+				message += "; " + w.Resting
+			}
 		}
 	}
 	v1alpha1.SetReady(&st.Conditions, reason, message, m.Generation, s.Now())
 }
 
-// verdict tells where the newest version stands. A refused version is no failure of the Model while another one serves.
-func verdict(latest *v1alpha1.ModelVersion, promoted int64) (reason, message string) {
-	number := latest.Spec.Number
-	switch latest.Status.Stage {
+// verdict tells where the declared version stands. A refused version is no failure of the Model while another one serves.
+func verdict(v *v1alpha1.ModelVersion, promoted int64) (reason, message string) {
+	number := v.Spec.Number
+	switch v.Status.Stage {
 	case v1alpha1.StageProduction:
-		return v1alpha1.ReasonReady, fmt.Sprintf("version %d is in production: %s", number, latest.Status.Why)
+		return v1alpha1.ReasonReady, fmt.Sprintf("version %d is in production: %s", number, v.Status.Why)
 	case v1alpha1.StageAwaiting:
 		return v1alpha1.ReasonAwaitingApproval, fmt.Sprintf(
-			"version %d keeps the rules and awaits approval: `fathom promote %s --version %d`", number, latest.Spec.Model, number)
+			"version %d keeps the rules and awaits approval: `fathom promote %s --version %d`", number, v.Spec.Model, number)
 	case v1alpha1.StageRefused:
 		if promoted > 0 {
 			return v1alpha1.ReasonReady, fmt.Sprintf("version %d stays in production; version %d was refused: %s",
-				promoted, number, latest.Status.Why)
+				promoted, number, v.Status.Why)
 		}
-		return v1alpha1.ReasonRefused, fmt.Sprintf("version %d was refused: %s", number, latest.Status.Why)
+		return v1alpha1.ReasonRefused, fmt.Sprintf("version %d was refused: %s", number, v.Status.Why)
 	case v1alpha1.StageArchived:
 		return v1alpha1.ReasonReady, fmt.Sprintf("version %d is in production; version %d is archived: %s",
-			promoted, number, latest.Status.Why)
+			promoted, number, v.Status.Why)
 	}
 	return v1alpha1.ReasonRunning, fmt.Sprintf("version %d is being judged", number)
 }

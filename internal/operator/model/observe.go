@@ -33,6 +33,8 @@ type work struct {
 	finished []*v1alpha1.Run // ended runs
 	progress string
 	replay   bool
+	// again is true when the current version is an earlier one that is declared again: it is judged anew.
+	again bool
 	// lookAgain is when to reconcile without an event; zero for never.
 	lookAgain time.Duration
 }
@@ -53,11 +55,32 @@ func (w *work) latest() *v1alpha1.ModelVersion {
 	return &w.versions[len(w.versions)-1]
 }
 
+// inUse is the version that the declaration asked for last, by its fingerprint: the newest one, or an earlier one that was
+// declared again.
+func (w *work) inUse(fingerprint string) *v1alpha1.ModelVersion {
+	for i := range w.versions {
+		if w.versions[i].Spec.Fingerprint == fingerprint {
+			return &w.versions[i]
+		}
+	}
+	return w.latest()
+}
+
 func (w *work) newest() int64 {
 	if v := w.latest(); v != nil {
 		return v.Spec.Number
 	}
 	return 0
+}
+
+// version is the one with the number; nil when there is none.
+func (w *work) version(number int64) *v1alpha1.ModelVersion {
+	for i := range w.versions {
+		if w.versions[i].Spec.Number == number {
+			return &w.versions[i]
+		}
+	}
+	return nil
 }
 
 // production is the version that was put into production last and not taken out.
@@ -88,8 +111,8 @@ func (s *Station) versions(ctx context.Context, m *v1alpha1.Model) ([]v1alpha1.M
 
 func (s *Station) observe(ctx context.Context, m *v1alpha1.Model, versions []v1alpha1.ModelVersion) (*work, error) {
 	w := &work{versions: versions}
-	if latest := w.latest(); latest != nil {
-		w.Current, w.CurrentVersion = latest.Spec.Fingerprint, latest.Spec.Number
+	if current := w.inUse(m.Status.Fingerprint); current != nil {
+		w.Current, w.CurrentVersion = current.Spec.Fingerprint, current.Spec.Number
 	}
 	if err := s.observeData(ctx, m, w); err != nil {
 		if fault.Is(err, fault.Invalid) {
@@ -225,8 +248,8 @@ func recipeOf(m *v1alpha1.Model) plan.Recipe {
 
 // pause holds back a version that only new data asks for, by the retrain rule.
 func (s *Station) pause(m *v1alpha1.Model, w *work) {
-	latest := w.latest()
-	if latest == nil || latest.Spec.Recipe != w.recipe || latest.Spec.Fingerprint == w.Wanted {
+	latest, current := w.latest(), w.version(w.CurrentVersion)
+	if current == nil || current.Spec.Recipe != w.recipe || current.Spec.Fingerprint == w.Wanted {
 		return
 	}
 	onData := false

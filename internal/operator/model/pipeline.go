@@ -95,9 +95,11 @@ func (p pipeline) state(fingerprint string) *plan.RunState {
 		parts = append(parts, part)
 	}
 	sort.Strings(parts)
-	for _, part := range parts {
-		if r := p.runs[part]; ended(r) && !succeeded(r) {
-			return runState(r, fingerprint, part+": "+r.Status.Message, "")
+	for _, phase := range []string{v1alpha1.RunFailed, v1alpha1.RunCancelled} { // one that failed tells why the rest was cancelled
+		for _, part := range parts {
+			if r := p.runs[part]; r.Status.Phase == phase {
+				return runState(r, fingerprint, part+": "+r.Status.Message, "")
+			}
 		}
 	}
 	if r := p.runs[partEvaluate]; r != nil {
