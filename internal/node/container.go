@@ -3,15 +3,26 @@
 package node
 
 import (
+	"hash/fnv"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"fathom.dev/fathom/internal/node/isolation"
 )
 
-// unprivileged is who containers run as that do not say.
+// unprivileged stands for the user of containers that do not say who they run as, and is their group.
 const unprivileged = 65532
+
+// ownUser is who the containers of a pod run as that do not say. Each pod has a user of its own: the kernel keeps
+// keyrings by user, in which one pod could leave something for the next. The range is one that systems leave unused.
+func ownUser(uid types.UID) uint32 {
+	const first, count = 0x70000000, 0x0fffffff
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(uid))
+	return first + h.Sum32()%count
+}
 
 // maxProcesses bounds the processes and threads of a container.
 const maxProcesses = 16384
@@ -85,7 +96,7 @@ func restarts(policy v1.RestartPolicy, c *container, code int32) bool {
 	return false
 }
 
-// runAs merges the security contexts of pod and container.
+// runAs merges the security contexts of pod and container. Who is not told is unprivileged.
 func runAs(pod *v1.PodSecurityContext, c *v1.SecurityContext) isolation.User {
 	u := isolation.User{UID: unprivileged, GID: unprivileged}
 	set := func(to *uint32, from *int64) {

@@ -168,9 +168,13 @@ func (s starter) start(ctx context.Context) (isolation.Process, *logs.File, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	user := runAs(pod.Spec.SecurityContext, s.spec.SecurityContext)
+	if user.UID == unprivileged {
+		user.UID = ownUser(pod.UID)
+	}
 	process, err := s.sandbox.Start(ctx, isolation.Container{
 		ID: s.id, Dir: s.dir, Args: args, Env: env, WorkingDir: s.spec.WorkingDir, Environment: environment, Mounts: mounts,
-		User: runAs(pod.Spec.SecurityContext, s.spec.SecurityContext), Limits: limitsOf(s.spec),
+		User: user, Limits: limitsOf(s.spec),
 		Stdout: output.Stdout, Stderr: output.Stderr,
 	})
 	if err != nil {
