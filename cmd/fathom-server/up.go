@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"fathom.dev/fathom/internal/fault"
@@ -67,6 +69,7 @@ func up(ctx context.Context, cmd *cobra.Command, s settings) error {
 	if err != nil {
 		return err
 	}
+	defer setAside(p.path("logs", "stderr.log"))()
 	s.progress("doors at %s, objects at https://%s", p.doors.url(), p.doors.s3.Addr())
 	s.progress("kubeconfig %s", p.control.KubeconfigPath())
 	s.progress("Fathom is ready after %.1fs; Ctrl-C ends it, the next start resumes", time.Since(begin).Seconds())
@@ -81,6 +84,28 @@ func up(ctx context.Context, cmd *cobra.Command, s settings) error {
 		err = stopErr
 	}
 	return err
+}
+
+// setAside sends what libraries print past the log into a file, for example the API server's etcd client while everything
+// stops. A crash is still told here. The function it returns undoes that; where it cannot be done, nothing changes.
+func setAside(path string) (undo func()) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return func() {}
+	}
+	defer file.Close()
+	copied, err := unix.Dup(syscall.Stderr)
+	if err != nil {
+		return func() {}
+	}
+	unix.CloseOnExec(copied)
+	told := os.NewFile(uintptr(copied), "stderr")
+	_ = debug.SetCrashOutput(told, debug.CrashOptions{})
+	_ = unix.Dup2(int(file.Fd()), syscall.Stderr)
+	return func() {
+		_ = debug.SetCrashOutput(nil, debug.CrashOptions{})
+		_ = unix.Dup2(int(told.Fd()), syscall.Stderr)
+	}
 }
 
 // runControlPlane starts the control plane alone, says where it is, and stops it when ctx ends or a component dies.

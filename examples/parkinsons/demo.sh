@@ -4,28 +4,39 @@
 # Runs the Parkinson's study end to end on this machine, from an empty state directory: `make demo`.
 #   BIN    folder of Fathom's binaries        STATE  state directory, removed first
 #   DATA   folder for the generated input     ONCE   set: end by itself instead of waiting for Ctrl-C
+#   ISOLATION  sandbox or process; default: the best that is permitted here
 set -euo pipefail
 study=$(cd "$(dirname "$0")" && pwd)/study
 export PATH="$BIN:$PATH" FATHOM_STATE="$STATE"
 unset KUBECONFIG
 
 say() { printf '\n== %s\n' "$*"; }
-server=
+server= load=
 finish() {
   code=$?
   trap - EXIT INT TERM
+  [ -z "$load" ] || kill "$load" 2>/dev/null || true
   [ -z "$server" ] || { kill -INT "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
   exit "$code"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+if [ -n "$(ls -A "$STATE" 2>/dev/null)" ]; then
+  if [ ! -d "$STATE/pki" ] && [ ! -e "$STATE/up.log" ]; then
+    echo "$STATE is not a state directory of Fathom; it is not removed: choose another with STATE=" >&2; exit 2
+  fi
+  if [ -e "$STATE/lock" ] && command -v flock >/dev/null && ! flock -n "$STATE/lock" true; then
+    echo "another Fathom (process $(cat "$STATE/lock")) is using $STATE: stop it, or choose another with STATE=" >&2; exit 3
+  fi
+fi
+
 say "Fathom starts on an empty state directory"
 rm -rf "$STATE" && mkdir -p "$STATE"
 # A process group of its own, so that Ctrl-C reaches this script, which stops it in order.
-setsid fathom up --state "$STATE" > >(tee "$STATE/up.log") 2>&1 &
+setsid fathom up --state "$STATE" --isolation "${ISOLATION:-auto}" > >(tee "$STATE/up.log") 2>&1 &
 server=$!
-for _ in $(seq 600); do
+for _ in $(seq 1300); do
   grep -q "Fathom is ready" "$STATE/up.log" 2>/dev/null && break
   kill -0 "$server" 2>/dev/null || { echo "Fathom did not start; see $STATE/up.log" >&2; exit 1; }
   sleep 0.1
@@ -54,10 +65,14 @@ requests=$STATE/requests.log
   done >> "$requests" ) &
 load=$!
 fathom put -n neurology "$DATA/batch-2/inbox" inbox
-sleep 2 # until the files have settled and the datasets are stale
+for _ in $(seq 600); do # until the files have settled and the first dataset has taken them in
+  fathom status | grep -Eq '^dataset/consents +[A-Za-z]+ +2 ' && break
+  sleep 0.1
+done
 fathom status --wait
 for _ in $(seq 20); do fathom predict parkinsons > /dev/null; done
 touch "$STATE/enough" && wait "$load"
+load=
 
 say "What happened after the new data"
 fathom show model parkinsons
@@ -72,12 +87,16 @@ fathom why parkinsons
 say "The insight, $(($(date +%s) - begin)) s after the study was declared"
 fathom show report findings
 echo
+if [ -n "${ONCE:-}" ]; then
+  echo "To look at the pages: $BIN/fathom up --state $STATE, then in another terminal: FATHOM_STATE=$STATE $BIN/fathom open"
+  exit 0
+fi
 echo "report    $(fathom open /ui/workspaces/neurology/reports/findings/index.html)"
 echo "model     $(fathom open /ui/workspaces/neurology/models/parkinsons)"
 echo "console   $(fathom open)"
 echo "Each link logs one browser in, once. The certificate is Fathom's own: $STATE/pki/ca.crt"
-if [ -n "${ONCE:-}" ]; then exit 0; fi
 echo
 echo "Fathom goes on running; in another terminal: export FATHOM_STATE=$STATE; $BIN/fathom status"
 echo "Ctrl-C ends it."
+trap 'exit 0' INT
 wait "$server"
