@@ -218,6 +218,10 @@ func knownHosts(next http.Handler, known map[string]bool) http.Handler {
 			identity.FailJSON(w, r, fault.New(fault.Forbidden, "host", "%q is not a name of this server", host))
 			return
 		}
+		if err := identity.CleanPath(r.URL.Path); err != nil { // before the mux redirects to what it thinks is meant
+			identity.FailJSON(w, r, err)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -114,14 +114,25 @@ func (s *server) routes() []identity.Route {
 		{Pattern: "GET " + base + "/runs/{name}/log", Action: inWorkspace("get", "runs", "log", true), Handler: s.log},
 		{Pattern: "POST " + base + "/runs/{name}/cancel", Action: inWorkspace("create", "runs", "cancel", false), Handler: s.cancel},
 		{Pattern: "GET " + base + "/subjects/{name}", Action: inWorkspace("get", "datasets", "identified", true), Handler: s.subject},
-		{Pattern: "POST /api/sessions", Action: s.anyone, Handler: s.createLink},
+		{Pattern: "POST /api/sessions", Action: s.anyone, Handler: s.people(s.createLink)},
 		{Pattern: "GET /ui/login", Public: "exchanges a one-time code for a session", Handler: s.login},
 		{Pattern: "GET /ui/workspaces/{workspace}/models/{name}", Action: inWorkspace("get", "models", "", true), Handler: s.modelPage},
 		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportRoot},
 		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}/{file...}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportFile},
 		{Pattern: "GET /ui/workspaces/{workspace}", Action: s.overviewAction, Handler: s.overview},
-		{Pattern: "GET /ui/{$}", Action: s.anyone, Handler: s.home},
+		{Pattern: "GET /ui/{$}", Action: s.anyone, Handler: s.people(s.home)},
 		{Pattern: "GET /healthz", Public: "liveness", Handler: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }},
+	}
+}
+
+// people keeps pods out: a session would outlive them, and which workspaces there are is none of their business.
+func (s *server) people(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if pod := identity.UserFrom(r.Context()).Pod(); pod != "" {
+			s.fail(w, r, fault.New(fault.Forbidden, "console", "pages and sessions are for people, not for pod %s", pod))
+			return
+		}
+		next(w, r)
 	}
 }
 

@@ -26,6 +26,14 @@ type User struct {
 // InGroup reports whether the user belongs to the group.
 func (u User) InGroup(group string) bool { return slices.Contains(u.Groups, group) }
 
+// Pod is the name of the pod that the caller's token is bound to; "" for people and programs outside of pods.
+func (u User) Pod() string {
+	if names := u.Extra["authentication.kubernetes.io/pod-name"]; len(names) > 0 {
+		return names[0]
+	}
+	return ""
+}
+
 // Action is what a request wants, in Kubernetes' terms. Group defaults to "fathom.dev".
 type Action struct {
 	Verb        string // get, list, create, update, delete
