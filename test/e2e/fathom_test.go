@@ -192,7 +192,8 @@ func (f *fathom) await(what string, limit time.Duration, done func() bool) {
 	for deadline := time.After(limit); !done(); {
 		select {
 		case <-deadline:
-			f.Fatalf("waited %s for %s", limit, what)
+			out, _ := f.try("status")
+			f.Fatalf("waited %s for %s:\n%s", limit, what, out)
 		case <-tick.C:
 		}
 	}
