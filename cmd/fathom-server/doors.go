@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,10 +62,11 @@ func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 func listen(wanted, last int) (net.Listener, error) {
 	if wanted != 0 {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", wanted))
-		if err != nil {
-			return nil, fault.New(fault.Unavailable, "doors", "port %d is taken", wanted).WithHint("choose another, or 0 for a free one")
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fault.New(fault.Unavailable, "doors", "port %d is taken by another program", wanted).
+				WithHint("stop that program, or choose another port (0 picks a free one)")
 		}
-		return l, nil
+		return l, fault.Wrap(fault.Unavailable, "doors", err)
 	}
 	if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", last)); err == nil {
 		return l, nil

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -58,6 +59,9 @@ func up(ctx context.Context, cmd *cobra.Command, s settings) error {
 		return fault.Wrap(fault.Internal, "up", err)
 	}
 	s.binDir = filepath.Dir(self)
+	if err := s.check(); err != nil {
+		return err
+	}
 	s.logger = slog.New(slog.NewTextHandler(&lumberjack.Logger{
 		Filename: filepath.Join(s.state, "logs", "fathom.log"), MaxSize: 32, MaxBackups: 3,
 	}, nil))
@@ -84,6 +88,34 @@ func up(ctx context.Context, cmd *cobra.Command, s settings) error {
 		err = stopErr
 	}
 	return err
+}
+
+// check refuses what cannot work before anything is started.
+func (s settings) check() error {
+	for name, port := range map[string]int{"--api-port": s.kube.Port, "--door-port": s.doorPort, "--s3-port": s.s3Port} {
+		if port < 0 || port > 65535 {
+			return fault.New(fault.Invalid, name, "port %d is not between 0 and 65535", port)
+		}
+	}
+	if !slices.Contains([]string{"auto", "sandbox", "process"}, s.isolation) {
+		return fault.New(fault.Invalid, "--isolation", "%q is not auto, sandbox or process", s.isolation)
+	}
+	if running, err := inUse(s.state); err == nil && running {
+		return nil // the start says so, and names the process
+	}
+	for _, port := range []int{s.doorPort, s.s3Port} {
+		if port == 0 {
+			continue
+		}
+		l, err := listen(port, 0)
+		if err != nil {
+			return err
+		}
+		if err := l.Close(); err != nil {
+			return fault.Wrap(fault.Unavailable, "doors", err)
+		}
+	}
+	return nil
 }
 
 // setAside sends what libraries print past the log into a file, for example the API server's etcd client while everything

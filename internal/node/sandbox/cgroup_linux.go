@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -131,7 +132,26 @@ func (c cgroups) removePods() {
 		}
 	}
 	for pod := range pods {
+		c.killPod(pod)
 		c.removePod(pod)
+	}
+}
+
+// killPod ends what still runs in a pod's groups: containers whose records were removed while Fathom was not there.
+func (c cgroups) killPod(pod string) {
+	for _, parent := range c.parents("") {
+		_ = filepath.WalkDir(filepath.Join(parent, pod), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.Name() != "cgroup.procs" {
+				return nil //nolint:nilerr // a group may end meanwhile
+			}
+			text, _ := os.ReadFile(path)
+			for _, line := range strings.Fields(string(text)) {
+				if pid, err := strconv.Atoi(line); err == nil && pid > 1 {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+			return nil
+		})
 	}
 }
 
