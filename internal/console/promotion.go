@@ -4,6 +4,7 @@ package console
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
@@ -38,11 +39,15 @@ func (s *server) promotion(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fault.Wrap(fault.Invalid, "model "+r.PathValue("name"), err))
 		return
 	}
+	if err := s.mayDecide(r, request.Action); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	before := v.DeepCopy()
 	if request.Action == "approve" {
 		v.Status.ApprovedBy = user
 	} else {
-		now := metav1.NewTime(s.Now().Truncate(time.Second))
+		now := after(versions.Items, s.Now())
 		v.Status.Stage, v.Status.PromotedAt = v1alpha1.StageProduction, &now
 		v.Status.Why = "rolled back to by " + user
 	}
@@ -53,17 +58,42 @@ func (s *server) promotion(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]any{"version": v.Spec.Number, "action": request.Action, "by": user})
 }
 
+// mayDecide holds the caller against spec.promote.approval.role. Both approvers and admins may update models/promotion, which
+// the route asks for; only admins may also delete it.
+func (s *server) mayDecide(r *http.Request, decision string) error {
+	var m v1alpha1.Model
+	if err := s.get(r, &m); err != nil {
+		return err
+	}
+	if a := m.Spec.Promote.Approval; decision != "approve" || a == nil || a.Role != "admin" {
+		return nil
+	}
+	user := identity.UserFrom(r.Context())
+	action := identity.Action{
+		Verb: "delete", Group: "fathom.dev", Resource: "models", Subresource: "promotion", Namespace: m.Namespace, Name: m.Name, Data: true,
+	}
+	decided := s.Authorizer.Authorize(r.Context(), user, action)
+	if err := s.Record(user, action, r, decided); err != nil {
+		return fault.Wrap(fault.Unavailable, "audit", err)
+	}
+	return decided
+}
+
 // choose finds the version that a decision is about.
 func choose(versions []v1alpha1.ModelVersion, action string, number int64) (*v1alpha1.ModelVersion, error) {
 	wanted := map[string]string{"approve": v1alpha1.StageAwaiting, "rollback": v1alpha1.StageArchived}[action]
 	if wanted == "" {
 		return nil, fault.New(fault.Invalid, "action", "%q is neither approve nor rollback", action)
 	}
+	current := production(versions)
 	var best *v1alpha1.ModelVersion
 	for i := range versions {
 		v := &versions[i]
 		if number != 0 && v.Spec.Number != number {
 			continue
+		}
+		if number == 0 && action == "rollback" && v.Spec.Number > current {
+			continue // back means to an earlier one
 		}
 		if v.Status.Stage != wanted {
 			if number != 0 {
@@ -76,10 +106,43 @@ func choose(versions []v1alpha1.ModelVersion, action string, number int64) (*v1a
 			best = v
 		}
 	}
-	if best == nil {
-		return nil, fault.New(fault.NotFound, "version", "none is %s", wanted).WithHint("see `fathom status`")
+	if best != nil {
+		return best, nil
 	}
-	return best, nil
+	if number != 0 {
+		return nil, fault.New(fault.NotFound, "version", "there is no version %d", number).WithHint("`fathom show model` lists them")
+	}
+	if action == "rollback" {
+		return nil, fault.New(fault.NotFound, "version", "none before version %d was in production", current).
+			WithHint("name one with --version; `fathom show model` lists them")
+	}
+	return nil, fault.New(fault.NotFound, "version", "none awaits approval").WithHint("see `fathom status`")
+}
+
+// production is the number of the version that is in production; of two, while one replaces the other, the one promoted
+// last. It is beyond every number when there is none.
+func production(versions []v1alpha1.ModelVersion) int64 {
+	var found *v1alpha1.ModelVersion
+	for i := range versions {
+		if v := &versions[i]; v.Status.Stage == v1alpha1.StageProduction && (found == nil || later(v, found)) {
+			found = v
+		}
+	}
+	if found == nil {
+		return math.MaxInt64
+	}
+	return found.Spec.Number
+}
+
+// after is now, or a second after the last promotion: what was promoted last is served, and times are whole seconds.
+func after(versions []v1alpha1.ModelVersion, now time.Time) metav1.Time {
+	at := metav1.NewTime(now.Truncate(time.Second))
+	for _, v := range versions {
+		if p := v.Status.PromotedAt; p != nil && !p.Before(&at) {
+			at = metav1.NewTime(p.Add(time.Second))
+		}
+	}
+	return at
 }
 
 // later prefers what was in production last, else the newest.
