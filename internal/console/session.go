@@ -79,15 +79,24 @@ func (s *sessions) find(secret string, once bool) (identity.User, bool) {
 
 // wrap puts the user of a session cookie into the request. A cookie never helps a request from another site, nor one
 // that also carries another credential.
-func (s *sessions) wrap(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := r.Cookie(cookieName); err == nil && r.Header.Get("Authorization") == "" && sameSite(r) {
-			if user, ok := s.find(c.Value, false); ok {
-				r = r.WithContext(identity.WithUser(r.Context(), user))
-			}
+func (s *sessions) wrap(next http.Handler) http.Handler { return withSessions{s, next} }
+
+type withSessions struct {
+	sessions *sessions
+	next     http.Handler
+}
+
+// Unwrap is for identity.Routes.
+func (h withSessions) Unwrap() http.Handler { return h.next }
+
+// ServeHTTP implements [http.Handler].
+func (h withSessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c, err := r.Cookie(cookieName); err == nil && r.Header.Get("Authorization") == "" && sameSite(r) {
+		if user, ok := h.sessions.find(c.Value, false); ok {
+			r = r.WithContext(identity.WithUser(r.Context(), user))
 		}
-		next.ServeHTTP(w, r)
-	})
+	}
+	h.next.ServeHTTP(w, r)
 }
 
 func sameSite(r *http.Request) bool {

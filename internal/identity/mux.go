@@ -85,9 +85,12 @@ func (m *guardedMux) add(pattern string, h http.HandlerFunc) (err error) {
 	return nil
 }
 
-// Routes returns the route table of a handler that [NewMux] made, nil for any other: tests build their matrix of
-// routes and identities from it.
+// Routes returns the route table of a handler that [NewMux] made, or that wraps such a handler and has an Unwrap
+// method; nil for any other. Tests build their matrix of routes and identities from it.
 func Routes(h http.Handler) []Route {
+	if w, ok := h.(interface{ Unwrap() http.Handler }); ok {
+		return Routes(w.Unwrap())
+	}
 	m, ok := h.(*guardedMux)
 	if !ok {
 		return nil
