@@ -99,7 +99,7 @@ func (s *Station) pod(e *v1alpha1.Endpoint, number int64) corev1.PodSpec {
 				{Name: "FATHOM_TOKEN_FILE", Value: "/fathom/identity/token"},
 				{Name: "FATHOM_CA_FILE", Value: "/fathom/identity/ca.crt"},
 				{Name: "FATHOM_SERVE_PORT", Value: fmt.Sprint(ServicePort)},
-				{Name: "FATHOM_SERVE_HOST", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"}}},
+				{Name: "FATHOM_SERVE_HOST", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "status.podIP"}}},
 				{Name: "FATHOM_CONCURRENCY", Value: fmt.Sprint(e.Spec.Scale.Concurrency)},
 				{Name: "GOMEMLIMIT", Value: fmt.Sprint(resources.Limits.Memory().Value() * 3 / 4)},
 			},
