@@ -32,6 +32,9 @@ func newPut(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := c.waitForWorkspace(cmd.Context(), c.workspace); err != nil { // it may have been declared just now
+				return err
+			}
 			target := strings.Trim(args[len(args)-1], "/")
 			count := 0
 			for _, source := range args[:len(args)-1] {
