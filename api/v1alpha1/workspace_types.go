@@ -63,7 +63,7 @@ type Quota struct {
 	// memory in bytes.
 	// +optional
 	Memory *resource.Quantity `json:"memory,omitempty"`
-	// storage in bytes of committed dataset versions.
+	// storage in bytes of all versions of datasets together. A version that would pass it is not stored.
 	// +optional
 	Storage *resource.Quantity `json:"storage,omitempty"`
 }
@@ -76,7 +76,7 @@ type WorkspaceStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// used is what runs and endpoints of the workspace hold now.
+	// used is what runs and endpoints of the workspace hold now, and its datasets' versions.
 	// +optional
 	Used Quota `json:"used,omitempty"`
 	// isolation that pods really get: sandbox or process, and what is not enforced.

@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
@@ -62,17 +63,41 @@ func (s *Station) commit(ctx context.Context, d *v1alpha1.Dataset, w *work) (pla
 	}
 	request, err := s.request(ctx, d, w, &run)
 	if err == nil {
+		err = s.room(ctx, d, request.Files.Size())
+	}
+	if err == nil {
 		var v lake.Version
 		if v, err = s.Lake.Commit(ctx, request); err == nil {
 			message := fmt.Sprintf("version %d is up to date", v.Number)
 			return plan.Decision{Action: plan.Keep, Reason: v1alpha1.ReasonReady, Message: message}, s.use(ctx, d, v)
 		}
 	}
-	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.NotFound) || fault.Is(err, fault.TooLarge) {
+	if fault.Is(err, fault.Exhausted) {
+		w.lookAgain = s.Rescan // room may be made
+	}
+	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.NotFound) || fault.Is(err, fault.TooLarge) || fault.Is(err, fault.Exhausted) {
 		return plan.Decision{Action: plan.Fail, Reason: v1alpha1.ReasonFailed,
 			Message: fmt.Sprintf("the output of run %s cannot be stored: %v", run.Name, err)}, nil
 	}
 	return watching, err
+}
+
+// room is Exhausted when the workspace's quota has no room for so many bytes more.
+func (s *Station) room(ctx context.Context, d *v1alpha1.Dataset, size int64) error {
+	var workspace v1alpha1.Workspace
+	if err := s.Client.Get(ctx, types.NamespacedName{Name: d.Namespace}, &workspace); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	quota := workspace.Spec.Quota.Storage
+	if quota == nil {
+		return nil
+	}
+	used, err := s.Lake.Bytes(ctx, d.Namespace)
+	if err != nil || used+size <= quota.Value() {
+		return err
+	}
+	return fault.New(fault.Exhausted, "spec.quota.storage of workspace "+d.Namespace, "it allows %s, versions hold %d bytes, and this one would add %d",
+		quota, used, size).WithHint("raise the quota")
 }
 
 func (s *Station) request(ctx context.Context, d *v1alpha1.Dataset, w *work, run *v1alpha1.Run) (lake.CommitRequest, error) {

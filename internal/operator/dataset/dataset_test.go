@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/lake"
@@ -280,6 +281,28 @@ func TestOutputThatCannotBeStored(t *testing.T) {
 			w.want("x", v1alpha1.ReasonFailed, c.message)
 		})
 	}
+}
+
+// TestStorageQuota: a version that would pass the workspace's quota is not stored, until there is room.
+func TestStorageQuota(t *testing.T) {
+	tiny := resource.MustParse("100")
+	workspace := &v1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "neurology"}, Spec: v1alpha1.WorkspaceSpec{Quota: v1alpha1.Quota{Storage: &tiny}}}
+	w := newWorld(t, workspace, ready("voice", 1), queried("x", "select * from voice"))
+	w.want("x", v1alpha1.ReasonRunning, "starts a run")
+	w.succeed(w.live("x"), w.parquet("p1"))
+	d := w.want("x", v1alpha1.ReasonFailed, "spec.quota.storage of workspace neurology: it allows 100, versions hold 0 bytes, and this one would add")
+	if w.versions("x") != 0 || len(w.runs("x")) != 1 {
+		t.Errorf("%d versions, %d runs", w.versions("x"), len(w.runs("x")))
+	}
+	if result, err := w.s.Reconcile(t.Context(), d); err != nil || result.RequeueAfter != w.s.Rescan {
+		t.Errorf("it looks again after %s, %v", result.RequeueAfter, err)
+	}
+	roomy := resource.MustParse("1Gi")
+	workspace.Spec.Quota.Storage = &roomy
+	if err := w.Update(t.Context(), workspace); err != nil {
+		t.Fatal(err)
+	}
+	w.want("x", v1alpha1.ReasonReady, "version 1 is up to date")
 }
 
 // TestIdentified: what is made from identified rows is identified.

@@ -41,7 +41,9 @@ func newWorld(t *testing.T, e *v1alpha1.Endpoint, objects ...client.Object) *wor
 		}
 	}
 	w := &world{T: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	wrote := func(verb string, o client.Object) { w.writes = append(w.writes, fmt.Sprintf("%s %T %s", verb, o, o.GetName())) }
+	wrote := func(verb string, o client.Object) {
+		w.writes = append(w.writes, fmt.Sprintf("%s %T %s", verb, o, o.GetName()))
+	}
 	w.Client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, e)...).
 		WithStatusSubresource(&v1alpha1.Endpoint{}, &v1alpha1.Model{}, &appsv1.Deployment{}).
 		WithInterceptorFuncs(interceptor.Funcs{

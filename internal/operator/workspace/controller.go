@@ -30,6 +30,8 @@ type Options struct {
 	CA []byte
 	// EnsureBucket makes the workspace's bucket.
 	EnsureBucket func(ctx context.Context, bucket string) error
+	// Storage is how many bytes the versions of the workspace's datasets hold.
+	Storage func(ctx context.Context, workspace string) (int64, error)
 	// Isolation says what pods really get, and what is not enforced.
 	Isolation func() string
 }
@@ -88,7 +90,7 @@ func (s *Station) make(ctx context.Context, w *v1alpha1.Workspace) error {
 	return s.EnsureBucket(ctx, w.Name)
 }
 
-// measure sums what the workspace's live pods ask for.
+// measure sums what the workspace's live pods ask for, and what its datasets hold.
 func (s *Station) measure(ctx context.Context, w *v1alpha1.Workspace) error {
 	var pods corev1.PodList
 	if err := s.Client.List(ctx, &pods, client.InNamespace(w.Name)); err != nil {
@@ -105,6 +107,10 @@ func (s *Station) measure(ctx context.Context, w *v1alpha1.Workspace) error {
 			memory.Add(*c.Resources.Requests.Memory())
 		}
 	}
-	w.Status.Used.CPU, w.Status.Used.Memory = cpu, memory
+	bytes, err := s.Storage(ctx, w.Name)
+	if err != nil {
+		return err
+	}
+	w.Status.Used = v1alpha1.Quota{CPU: cpu, Memory: memory, Storage: resource.NewQuantity(bytes, resource.BinarySI)}
 	return nil
 }

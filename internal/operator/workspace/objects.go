@@ -81,6 +81,11 @@ func (s *Station) objects(w *v1alpha1.Workspace) []client.Object {
 // put creates the object or corrects the one that is there.
 func (s *Station) put(ctx context.Context, w *v1alpha1.Workspace, object client.Object) error {
 	want := object.DeepCopyObject().(client.Object)
+	if binding, ok := object.(*rbacv1.RoleBinding); ok {
+		if err := s.removeOther(ctx, binding); err != nil {
+			return err
+		}
+	}
 	_, err := controllerutil.CreateOrUpdate(ctx, s.Client, object, func() error {
 		object.SetOwnerReferences(owner(w))
 		switch have := object.(type) {
@@ -96,6 +101,16 @@ func (s *Station) put(ctx context.Context, w *v1alpha1.Workspace, object client.
 		return nil
 	})
 	return err
+}
+
+// removeOther removes a binding of the same name to another role: a binding's role cannot be changed.
+func (s *Station) removeOther(ctx context.Context, want *rbacv1.RoleBinding) error {
+	var have rbacv1.RoleBinding
+	err := s.Client.Get(ctx, client.ObjectKeyFromObject(want), &have)
+	if err != nil || have.RoleRef == want.RoleRef {
+		return client.IgnoreNotFound(err)
+	}
+	return client.IgnoreNotFound(s.Client.Delete(ctx, &have, client.Preconditions{UID: &have.UID}))
 }
 
 // bindings gives each role its members; a role without members has no binding.
