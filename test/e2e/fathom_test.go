@@ -181,7 +181,7 @@ func (f *fathom) status(workspace string) map[string]line {
 // settle waits until all of a workspace's objects are as declared.
 func (f *fathom) settle(workspace string) {
 	f.Helper()
-	f.do("status", "-n", workspace, "--wait", "--timeout", "4m")
+	f.do("status", "-n", workspace, "--wait", "--timeout", "10m")
 }
 
 // await looks until done says so.
