@@ -4,10 +4,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
-	"path"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,7 +12,6 @@ import (
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/capture"
 	"fathom.dev/fathom/internal/fault"
-	"fathom.dev/fathom/internal/gang"
 	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/lake"
 	"fathom.dev/fathom/internal/operator/run"
@@ -106,73 +102,12 @@ func (p *platform) stage(ctx context.Context, name ref.Name, attempt int) (stagi
 	if err != nil {
 		return staging.Plan{}, err
 	}
-	s := gang.Stage{Attempt: attempt, Command: r.Spec.Command, Params: json.RawMessage("{}")}
-	if r.Spec.Code != "" {
-		size, err := p.lake.StatBlob(ctx, ref.Digest(r.Spec.Code))
-		if err != nil {
-			return staging.Plan{}, err
-		}
-		s.Code = &gang.File{Path: "code", Digest: ref.Digest(r.Spec.Code), Size: size}
-	}
-	if r.Spec.Parameters != "" {
-		if s.Params, err = p.readAll(ctx, ref.Digest(r.Spec.Parameters)); err != nil {
-			return staging.Plan{}, err
-		}
-	}
-	for _, in := range r.Spec.Inputs {
-		files, err := p.inputFiles(ctx, name.Workspace, in)
-		if err != nil {
-			return staging.Plan{}, err
-		}
-		s.Inputs = append(s.Inputs, files...)
-	}
-	return staging.Plan{Stage: s, Gang: run.Gang(r, int32(attempt))}, nil
+	stage, err := staging.Resolve(ctx, p.lake, r)
+	stage.Attempt = attempt
+	return staging.Plan{Stage: stage, Gang: run.Gang(r, int32(attempt))}, err
 }
 
-// inputFiles lists one input's files with their places below the run's root.
-func (p *platform) inputFiles(ctx context.Context, workspace string, in v1alpha1.RunInput) ([]gang.File, error) {
-	files, err := p.inputManifest(ctx, workspace, in)
-	if err != nil {
-		return nil, err
-	}
-	folder := path.Join("inputs", in.Name) // "." puts the files into inputs itself
-	var out []gang.File
-	for _, f := range files {
-		relative := f.Path
-		if in.Path != "" {
-			var inside bool
-			if relative, inside = strings.CutPrefix(f.Path, in.Path+"/"); !inside {
-				continue
-			}
-		}
-		out = append(out, gang.File{Path: path.Join(folder, relative), Digest: f.Digest, Size: f.Size})
-	}
-	return out, nil
-}
-
-func (p *platform) inputManifest(ctx context.Context, workspace string, in v1alpha1.RunInput) ([]lake.File, error) {
-	if in.Manifest != "" {
-		m, err := p.lake.GetManifest(ctx, ref.Digest(in.Manifest))
-		return m.Files, err
-	}
-	v, err := p.lake.Version(ctx, ref.Name{Workspace: workspace, Name: in.Dataset}, int(in.Version))
-	if err != nil {
-		return nil, err
-	}
-	files, err := p.lake.Files(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	kept := files[:0]
-	for _, f := range files { // the table and its objects; not what the step reported
-		if strings.HasSuffix(f.Path, ".parquet") || strings.HasPrefix(f.Path, "objects/") {
-			kept = append(kept, f)
-		}
-	}
-	return kept, nil
-}
-
-const maxParams = 64 << 20 // bytes of a run's parameters
+const maxDocument = 64 << 20 // bytes of a JSON document that is read whole
 
 func (p *platform) readAll(ctx context.Context, digest ref.Digest) ([]byte, error) {
 	f, size, err := p.lake.OpenBlob(ctx, digest)
@@ -180,8 +115,8 @@ func (p *platform) readAll(ctx context.Context, digest ref.Digest) ([]byte, erro
 		return nil, err
 	}
 	defer f.Close()
-	if size > maxParams {
-		return nil, fault.New(fault.TooLarge, "parameters", "%d bytes; at most %d", size, maxParams)
+	if size > maxDocument {
+		return nil, fault.New(fault.TooLarge, "document", "%d bytes; at most %d", size, maxDocument)
 	}
 	return io.ReadAll(f)
 }
