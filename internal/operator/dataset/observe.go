@@ -95,7 +95,7 @@ func (s *Station) observeInputs(ctx context.Context, d *v1alpha1.Dataset, w *wor
 		return err
 	}
 	if cycle := s.graph(ctx, list.Items).Cycle(d.Name); cycle != nil {
-		w.Refusal = plan.CycleMessage(cycle)
+		w.Refusal = "spec.from: " + plan.CycleMessage(cycle)
 		return nil
 	}
 	byName := map[string]*v1alpha1.Dataset{}
@@ -239,7 +239,7 @@ func finished(r *v1alpha1.Run) bool {
 	return false
 }
 
-// nearest suggests a name that may have been meant.
+// nearest suggests a name that may have been meant, or what to do when none is near.
 func nearest(name string, among map[string]*v1alpha1.Dataset) string {
 	var names []string
 	for n := range among {
@@ -251,5 +251,5 @@ func nearest(name string, among map[string]*v1alpha1.Dataset) string {
 			return fmt.Sprintf(" (did you mean %s?)", n)
 		}
 	}
-	return ""
+	return "; declare it, or correct the name"
 }

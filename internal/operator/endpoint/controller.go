@@ -119,7 +119,7 @@ func (s *Station) observeModel(ctx context.Context, e *v1alpha1.Endpoint, o *obs
 	var m v1alpha1.Model
 	err := s.Client.Get(ctx, types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.Model}, &m)
 	if apierrors.IsNotFound(err) {
-		o.waiting = fmt.Sprintf("waits for model %s: there is none", e.Spec.Model)
+		o.waiting = fmt.Sprintf("waits for model %s: there is none; declare it, or correct spec.model", e.Spec.Model)
 		return nil
 	} else if err != nil {
 		return err

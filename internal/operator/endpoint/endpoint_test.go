@@ -310,7 +310,7 @@ func TestNoModel(t *testing.T) {
 	if err := w.Delete(t.Context(), model(1)[0]); err != nil {
 		t.Fatal(err)
 	}
-	if e := w.want(v1alpha1.ReasonWaiting, "there is none; version 1 goes on serving"); e.Status.Version != 1 || w.deployments() != "parkinsons-v1" {
+	if e := w.want(v1alpha1.ReasonWaiting, "there is none; declare it, or correct spec.model; version 1 goes on serving"); e.Status.Version != 1 || w.deployments() != "parkinsons-v1" {
 		t.Errorf("status %+v, %s", e.Status, w.deployments())
 	}
 }

@@ -146,7 +146,7 @@ func (s *Station) observeData(ctx context.Context, m *v1alpha1.Model, w *work) e
 	var d v1alpha1.Dataset
 	err := s.Client.Get(ctx, types.NamespacedName{Namespace: m.Namespace, Name: name}, &d)
 	if apierrors.IsNotFound(err) {
-		w.Waiting = append(w.Waiting, fmt.Sprintf("dataset %s: there is none", name))
+		w.Waiting = append(w.Waiting, fmt.Sprintf("dataset %s: there is none; declare it, or correct spec.data.dataset", name))
 		return nil
 	} else if err != nil {
 		return err
