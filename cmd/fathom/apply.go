@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -148,8 +149,8 @@ func newDelete(g *global) *cobra.Command {
 			if err := c.client.Delete(cmd.Context(), object); err != nil {
 				return fromAPI(err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s/%s deleted\n", args[0], args[1])
-			return nil
+			title := strings.ToLower(kind) + "/" + args[1]
+			return g.printed(cmd.OutOrStdout(), map[string]string{"object": title, "outcome": "deleted"}, "%s deleted", title)
 		},
 	}
 }

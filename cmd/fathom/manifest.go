@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -115,12 +116,42 @@ func readFile(file, workspace string) ([]declared, error) {
 		if len(object) == 0 {
 			continue
 		}
+		if key := booleanKey(object, ""); key != "" && booleanWord.Match(content) {
+			return nil, fault.New(fault.Invalid, file, "document %d: %s is a key that YAML reads as true or false: on, off, yes or no", i, key).
+				WithHint("put it in quotes, or use the field's name: see `kubectl explain`")
+		}
 		d := declared{Unstructured: &unstructured.Unstructured{Object: object}, file: file, dir: dir}
 		if err := d.complete(workspace, i); err != nil {
 			return nil, err
 		}
 		out = append(out, d)
 	}
+}
+
+// booleanWord is a key that YAML 1.1 takes for a boolean unless it is quoted.
+var booleanWord = regexp.MustCompile(`(?mi)(^|[{,\s])(on|off|yes|no|y|n)\s*:(\s|$)`)
+
+// booleanKey is the path of a key that was read as a boolean; "" when there is none.
+func booleanKey(value any, at string) string {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			path := strings.TrimPrefix(at+"."+key, ".")
+			if key == "true" || key == "false" {
+				return path
+			}
+			if found := booleanKey(inner, path); found != "" {
+				return found
+			}
+		}
+	case []any:
+		for i, inner := range v {
+			if found := booleanKey(inner, fmt.Sprintf("%s[%d]", at, i)); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // complete fills in what a person may leave out: our apiVersion and the workspace.

@@ -4,11 +4,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 )
 
 // printJSON writes v indented.
@@ -17,6 +20,42 @@ func printJSON(w io.Writer, v any) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// printed tells people a line, and programs the same as JSON.
+func (g *global) printed(w io.Writer, v any, format string, args ...any) error {
+	if g.json() {
+		return printJSON(w, v)
+	}
+	_, err := fmt.Fprintf(w, format+"\n", args...)
+	return err
+}
+
+// width is how many characters a line of the terminal holds; 0 where there is no terminal.
+func width(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
+
+// cut shortens every line to so many characters; 0 leaves it.
+func cut(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if runes := []rune(line); len(runes) > width {
+			lines[i] = strings.TrimRight(string(runes[:max(width-1, 0)]), " ") + "…"
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // table aligns columns; the caller flushes.

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"sort"
@@ -16,6 +18,7 @@ import (
 
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/plan"
 )
 
 // line is one object's state.
@@ -34,17 +37,18 @@ func newStatus(g *global) *cobra.Command {
 	var wait bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show every object of the workspace: its state, version and what happens next",
-		Example: "  fathom status\n  fathom status --wait     # until everything is as declared, telling every change",
-		Args:    cobra.NoArgs,
+		Use:   "status",
+		Short: "Show every object of the workspace: its state, version and what happens next",
+		Example: "  fathom status\n  fathom status -o wide    # with whole messages\n" +
+			"  fathom status --wait     # until everything is as declared, telling every change",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := g.in(cmd.Context())
 			if err != nil {
 				return err
 			}
 			if wait {
-				return c.follow(cmd.Context(), cmd.OutOrStdout(), timeout)
+				return c.follow(cmd.Context(), timeout, g.teller(cmd.OutOrStdout()))
 			}
 			lines, err := c.lines(cmd.Context())
 			if err != nil {
@@ -53,7 +57,11 @@ func newStatus(g *global) *cobra.Command {
 			if g.json() {
 				return printJSON(cmd.OutOrStdout(), lines)
 			}
-			return printLines(cmd.OutOrStdout(), lines)
+			fit := width(cmd.OutOrStdout())
+			if g.output == "wide" {
+				fit = 0
+			}
+			return printLines(cmd.OutOrStdout(), lines, fit)
 		},
 	}
 	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "follow until everything is as declared; fails when something cannot be")
@@ -61,12 +69,14 @@ func newStatus(g *global) *cobra.Command {
 	return cmd
 }
 
-func printLines(w io.Writer, lines []line) error {
+// printLines prints a table whose lines are cut to so many characters; 0 leaves them whole.
+func printLines(w io.Writer, lines []line, fit int) error {
 	if len(lines) == 0 {
 		fmt.Fprintln(w, "Nothing is declared yet: `fathom apply -f FOLDER`.")
 		return nil
 	}
-	t := table(w)
+	var text bytes.Buffer
+	t := table(&text)
 	fmt.Fprintln(t, "OBJECT\tSTATE\tVERSION\tDETAIL\tMESSAGE")
 	for _, l := range lines {
 		version := ""
@@ -75,7 +85,11 @@ func printLines(w io.Writer, lines []line) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", l.id(), l.State, version, l.Detail, l.Message)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, cut(text.String(), fit))
+	return err
 }
 
 // lines gathers the state of all objects of the workspace, in the order of the data's flow.
@@ -121,9 +135,44 @@ func (c *connection) lines(ctx context.Context) ([]line, error) {
 	for _, r := range reports.Items {
 		add("Report", r.ObjectMeta, r.Status.Conditions, r.Status.ObservedGeneration, r.Status.Version, "")
 	}
-	rank := map[string]int{"Dataset": 0, "Model": 1, "Endpoint": 2, "Report": 3}
-	sort.SliceStable(out, func(i, j int) bool { return rank[out[i].Kind] < rank[out[j].Kind] })
+	rank := map[string]int{}
+	for i, node := range flow(datasets.Items, models.Items, endpoints.Items, reports.Items).Order() {
+		rank[node] = i
+	}
+	sort.SliceStable(out, func(i, j int) bool { return rank[out[i].id()] < rank[out[j].id()] })
 	return out, nil
+}
+
+// flow says which objects each object reads.
+func flow(datasets []v1alpha1.Dataset, models []v1alpha1.Model, endpoints []v1alpha1.Endpoint, reports []v1alpha1.Report) plan.Graph {
+	g := plan.Graph{}
+	for _, d := range datasets {
+		var reads []string
+		for _, in := range d.Status.Inputs {
+			reads = append(reads, "dataset/"+in)
+		}
+		if p := d.Spec.Privacy; p != nil && p.Consent != nil {
+			reads = append(reads, "dataset/"+p.Consent.Dataset)
+		}
+		if c := d.Spec.From.Capture; c != nil {
+			reads = append(reads, "endpoint/"+c.Endpoint)
+		}
+		g["dataset/"+d.Name] = reads
+	}
+	for _, m := range models {
+		g["model/"+m.Name] = []string{"dataset/" + m.Spec.Data.Dataset}
+	}
+	for _, e := range endpoints {
+		g["endpoint/"+e.Name] = []string{"model/" + e.Spec.Model}
+	}
+	for _, r := range reports {
+		var reads []string
+		for _, in := range r.Status.Inputs {
+			reads = append(reads, "dataset/"+in)
+		}
+		g["report/"+r.Name] = reads
+	}
+	return g
 }
 
 // settled reports whether nothing more happens by itself: everything is ready, or awaits a person; failed names what
@@ -142,9 +191,9 @@ func settled(lines []line) (done bool, failed []string) {
 	return done, failed
 }
 
-// follow prints every change until the workspace has settled. It looks twice, because what becomes ready makes others
+// follow tells every change until the workspace has settled. It looks twice, because what becomes ready makes others
 // stale.
-func (c *connection) follow(ctx context.Context, w io.Writer, timeout time.Duration) error {
+func (c *connection) follow(ctx context.Context, timeout time.Duration, tell func(time.Duration, line)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	begin, last, calm := time.Now(), map[string]line{}, 0
@@ -156,7 +205,7 @@ func (c *connection) follow(ctx context.Context, w io.Writer, timeout time.Durat
 		for _, l := range lines {
 			if last[l.id()] != l {
 				last[l.id()] = l
-				tell(w, time.Since(begin), l)
+				tell(time.Since(begin), l)
 			}
 		}
 		done, failed := settled(lines)
@@ -177,6 +226,15 @@ func (c *connection) follow(ctx context.Context, w io.Writer, timeout time.Durat
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// teller tells a change as a line for people, or as one JSON object a line.
+func (g *global) teller(w io.Writer) func(time.Duration, line) {
+	if g.json() {
+		lines := json.NewEncoder(w)
+		return func(_ time.Duration, l line) { _ = lines.Encode(l) } // nobody reads any more if this fails
+	}
+	return func(since time.Duration, l line) { tell(w, since, l) }
 }
 
 func tell(w io.Writer, since time.Duration, l line) {

@@ -44,8 +44,8 @@ func newPut(g *global) *cobra.Command {
 				}
 				count += n
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d files put into %s/%s\n", count, c.workspace, target)
-			return nil
+			return g.printed(cmd.OutOrStdout(), map[string]any{"files": count, "bucket": c.workspace, "target": target},
+				"%d files put into %s/%s", count, c.workspace, target)
 		},
 	}
 }
@@ -201,8 +201,8 @@ func newRetry(g *global) *cobra.Command {
 			if err := c.client.Patch(cmd.Context(), object, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
 				return fromAPI(err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s/%s will be tried again\n", strings.ToLower(kind), args[1])
-			return nil
+			title := strings.ToLower(kind) + "/" + args[1]
+			return g.printed(cmd.OutOrStdout(), map[string]string{"object": title, "outcome": "will be tried again"}, "%s will be tried again", title)
 		},
 	}
 }
@@ -231,8 +231,7 @@ func newOpen(g *global) *cobra.Command {
 				}
 				link += "&next=" + url.QueryEscape(args[0])
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), link)
-			return nil
+			return g.printed(cmd.OutOrStdout(), map[string]string{"url": link}, "%s", link)
 		},
 	}
 }
