@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -182,8 +184,8 @@ func predictRequest(cmd *cobra.Command, c *connection, model, data string) (stri
 		return data, nil
 	}
 	var inputs []map[string]any
-	for name, value := range row {
-		datatype := "FP64"
+	for _, name := range slices.Sorted(maps.Keys(row)) { // the same question reads the same
+		value, datatype := row[name], "FP64"
 		if _, text := value.(string); text {
 			datatype = "BYTES"
 		}
