@@ -84,6 +84,8 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Version:       version,
 		Args:          cobra.ArbitraryArgs,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

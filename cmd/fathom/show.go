@@ -41,6 +41,8 @@ func newShow(g *global) *cobra.Command {
 				return fromAPI(err)
 			}
 			if g.json() {
+				object.SetManagedFields(nil)
+				object.GetObjectKind().SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 				return printJSON(cmd.OutOrStdout(), object)
 			}
 			return show(cmd.Context(), cmd.OutOrStdout())
@@ -99,6 +101,9 @@ func showDataset(w io.Writer, d *v1alpha1.Dataset) {
 	}
 	if d.Status.Identified {
 		in += "; identified: only stewards may read them"
+	}
+	if len(d.Status.Inputs) > 0 {
+		fmt.Fprintf(w, "  reads      %s\n", strings.Join(d.Status.Inputs, ", "))
 	}
 	fmt.Fprintf(w, "  in         %s\n", in)
 	for _, e := range d.Status.Excluded {
