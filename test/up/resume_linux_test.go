@@ -38,6 +38,9 @@ func TestResumes(t *testing.T) {
 			}{
 				{"Ctrl-C", stopped}, {"kill -9", killed}, {"kill -9 at work", killedAtWork}, {"damage", damaged},
 			} {
+				if isolation == "process" && os.Geteuid() == 0 && part.name == "kill -9 at work" {
+					continue // the same stations and stores as above; it takes a minute
+				}
 				if !t.Run(part.name, func(t *testing.T) { part.test(f.in(t), answer, flags) }) {
 					return
 				}
