@@ -218,35 +218,40 @@ func TestSwitch(t *testing.T) {
 		t.Errorf("status %+v", e.Status)
 	}
 	w.quiet()
+	w.switchOver()
+}
 
+// switchOver promotes a second version and follows the traffic to it.
+func (w *world) switchOver() {
+	w.Helper()
 	w.now = w.now.Add(time.Hour)
 	w.promote(2)
 	w.want(v1alpha1.ReasonInvalid, "has no version 2")
-	if err := w.Create(t.Context(), model(2, 2)[1]); err != nil {
-		t.Fatal(err)
+	if err := w.Create(w.Context(), model(2, 2)[1]); err != nil {
+		w.Fatal(err)
 	}
-	e = w.want(v1alpha1.ReasonRunning, "brings up version 2: 0 of 2 replicas are ready; version 1 goes on serving")
+	e := w.want(v1alpha1.ReasonRunning, "brings up version 2: 0 of 2 replicas are ready; version 1 goes on serving")
 	if e.Status.Version != 1 || e.Status.Next != 2 {
-		t.Errorf("status %+v", e.Status)
+		w.Errorf("status %+v", e.Status)
 	}
 	w.ready(2, 0, appsv1.DeploymentCondition{Type: appsv1.DeploymentReplicaFailure, Status: "True", Message: "no room for the pod"})
 	w.want(v1alpha1.ReasonRunning, "(no room for the pod); version 1 goes on serving")
 	w.ready(2, 2)
 	if e = w.want(v1alpha1.ReasonReady, "serves version 2"); e.Status.Version != 2 || !e.Status.SwitchedAt.Time.Equal(w.now) {
-		t.Errorf("status %+v", e.Status)
+		w.Errorf("status %+v", e.Status)
 	}
 	if w.deployments() != "parkinsons-v1 parkinsons-v2" {
-		t.Fatalf("the old version's requests were cut: %s", w.deployments())
+		w.Fatalf("the old version's requests were cut: %s", w.deployments())
 	}
 	w.now = w.now.Add(Drain - time.Second)
-	result, err := w.s.Reconcile(t.Context(), w.get())
+	result, err := w.s.Reconcile(w.Context(), w.get())
 	if err != nil || result.RequeueAfter != time.Second || w.deployments() != "parkinsons-v1 parkinsons-v2" {
-		t.Errorf("%+v, %v, %s", result, err, w.deployments())
+		w.Errorf("%+v, %v, %s", result, err, w.deployments())
 	}
 	w.now = w.now.Add(time.Second)
 	w.want(v1alpha1.ReasonReady, "serves version 2")
 	if w.deployments() != "parkinsons-v2" {
-		t.Errorf("left: %s", w.deployments())
+		w.Errorf("left: %s", w.deployments())
 	}
 	w.quiet()
 }
