@@ -183,19 +183,19 @@ type ModelStatus struct {
 	// wanted is the fingerprint that the declaration and its data ask for now.
 	// +optional
 	Wanted string `json:"wanted,omitempty"`
-	// headline is the first metric of the latest version with its interval.
+	// headline is the first metric of the declared version with its interval.
 	// +optional
 	Headline string `json:"headline,omitempty"`
-	// metrics of the latest version.
+	// metrics of the declared version.
 	// +optional
 	Metrics []Metric `json:"metrics,omitempty"`
 	// progress of the version in the making, for example "train 3/6".
 	// +optional
 	Progress string `json:"progress,omitempty"`
-	// why the latest version was or was not promoted.
+	// why the declared version was or was not promoted.
 	// +optional
 	Why string `json:"why,omitempty"`
-	// trainedAt is when the latest version was registered.
+	// trainedAt is when the declared version was registered.
 	// +optional
 	TrainedAt *metav1.Time `json:"trainedAt,omitempty"`
 	// url of the model's insight page.

@@ -118,14 +118,28 @@ func showDataset(w io.Writer, d *v1alpha1.Dataset) {
 	}
 }
 
-// showModel prints the latest version's numbers and every version's fate.
+// showModel prints the declared version's numbers and every version's fate.
 func (c *connection) showModel(ctx context.Context, w io.Writer, m *v1alpha1.Model) error {
 	head(w, "model", m.Name, func() (string, string) { return v1alpha1.Ready(m.Status.Conditions) })
 	if m.Status.Latest == 0 {
 		return nil
 	}
+	var list v1alpha1.ModelVersionList
+	err := c.client.List(ctx, &list, client.InNamespace(c.workspace), client.MatchingLabels{v1alpha1.LabelFor: "model." + m.Name})
+	if err != nil {
+		return fromAPI(err)
+	}
+	if len(list.Items) == 0 {
+		return fault.New(fault.NotFound, "model "+m.Name, "its versions are gone")
+	}
+	declared := m.Status.Latest
+	for _, v := range list.Items {
+		if v.Spec.Fingerprint == m.Status.Fingerprint {
+			declared = v.Spec.Number
+		}
+	}
 	t := table(w)
-	fmt.Fprintf(t, "  METRIC\tVALUE\t95 %% INTERVAL\t(version %d)\n", m.Status.Latest)
+	fmt.Fprintf(t, "  METRIC\tVALUE\t95 %% INTERVAL\t(version %d)\n", declared)
 	for _, metric := range m.Status.Metrics {
 		interval := ""
 		if metric.Low != "" {
@@ -135,14 +149,6 @@ func (c *connection) showModel(ctx context.Context, w io.Writer, m *v1alpha1.Mod
 	}
 	if err := t.Flush(); err != nil {
 		return err
-	}
-	var list v1alpha1.ModelVersionList
-	err := c.client.List(ctx, &list, client.InNamespace(c.workspace), client.MatchingLabels{v1alpha1.LabelFor: "model." + m.Name})
-	if err != nil {
-		return fromAPI(err)
-	}
-	if len(list.Items) == 0 {
-		return fault.New(fault.NotFound, "model "+m.Name, "its versions are gone")
 	}
 	sort.Slice(list.Items, func(i, j int) bool { return list.Items[i].Spec.Number < list.Items[j].Spec.Number })
 	for _, v := range list.Items {

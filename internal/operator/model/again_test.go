@@ -36,7 +36,7 @@ func TestDeclaredAgain(t *testing.T) {
 		w := begin(t, 0.81)
 		w.change(code("code 1"))
 		m := w.want(v1alpha1.ReasonReady, "version 1 is in production: all rules hold")
-		if m.Status.Promoted != 1 || m.Status.Latest != 2 || w.count() != 0 || w.stages() != "Production Archived" {
+		if m.Status.Promoted != 1 || m.Status.Latest != 2 || !strings.HasPrefix(m.Status.Headline, "roc_auc 0.8000") || w.count() != 0 || w.stages() != "Production Archived" {
 			t.Fatalf("status %+v, stages %s, %d runs", m.Status, w.stages(), w.count())
 		}
 		w.want(v1alpha1.ReasonReady, "version 1 is in production")

@@ -160,13 +160,13 @@ func (s *Station) describe(m *v1alpha1.Model, w *work, d plan.Decision) {
 	} else {
 		st.Promoted = 0
 	}
-	if latest := w.latest(); latest != nil {
-		st.Latest = latest.Spec.Number
-		st.Headline, st.Metrics, st.Why = latest.Status.Headline, latest.Status.Metrics, latest.Status.Why
-		created := latest.CreationTimestamp
+	if v := w.version(w.CurrentVersion); v != nil {
+		st.Latest = w.newest()
+		st.Headline, st.Metrics, st.Why = v.Status.Headline, v.Status.Metrics, v.Status.Why
+		created := v.CreationTimestamp
 		st.TrainedAt = &created
 		if reason == v1alpha1.ReasonReady {
-			reason, message = verdict(w.version(w.CurrentVersion), st.Promoted)
+			reason, message = verdict(v, st.Promoted)
 			if w.Resting != "" && d.Action == plan.Wait {
 				message += "; " + w.Resting
 			}
