@@ -55,6 +55,10 @@ demo: build $(TOOLS)/uv/bin/uv
 	BIN=$(BIN) STATE=$(STATE) DATA=$(ROOT)/.state/demo-data ONCE=$(ONCE) \
 		PATH=$(TOOLS)/bin:$$PATH FATHOM_UV_CACHE=$(TOOLS)/uv-cache examples/parkinsons/demo.sh
 
+# Figures beside their floors and peers; BENCH='-row step -rounds 9' measures less or longer, see docs/benchmarks.md.
+bench: build $(TOOLS)/uv/bin/uv
+	PATH=$(TOOLS)/bin:$$PATH go run ./bench -bin $(BIN) -tools $(TOOLS)/bench $(BENCH)
+
 # Everything. Tests that were skipped are listed with their reason at the end.
 test: setup build judges verify lint $(TOOLS)/bin/gotestsum
 	PATH=$(TOOLS)/bin:$$PATH FATHOM_PYTHON=$(TOOLS)/judges/bin/python FATHOM_ONNXRUNTIME=$(BIN)/libonnxruntime.so.1 FATHOM_RUNC=$(BIN)/runc \
