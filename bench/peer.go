@@ -59,6 +59,9 @@ type child struct {
 	address string
 }
 
+// serverPatience is how long a server may take to answer: MLflow's imports alone take half a minute on a busy machine.
+const serverPatience = 3 * time.Minute
+
 // freeAddress is one on loopback that nobody listens on.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,7 +80,7 @@ func start(ctx context.Context, address, health string, env []string, name strin
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	limit := time.Now().Add(time.Minute)
+	limit := time.Now().Add(serverPatience)
 	for {
 		if answers(ctx, "http://"+address+health) {
 			return c, nil
@@ -87,7 +90,7 @@ func start(ctx context.Context, address, health string, env []string, name strin
 		}
 		if time.Now().After(limit) {
 			_ = c.close()
-			return nil, fmt.Errorf("%s did not answer: %s", name, lastLine(c.log.Bytes()))
+			return nil, &absent{fmt.Sprintf("%s did not answer: %s", name, lastLine(c.log.Bytes()))}
 		}
 	}
 }
