@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-#   make demo          set up, build, and run the Parkinson's study end to end; ONCE=1 ends by itself
+#   make demo          set up, build, and run the Parkinson's study end to end; ONCE=1 ends by itself;
+#                      ISOLATION=process runs pods as plain processes, as is done anyway without root
 #   make test          set up, build, and run every check
 #   make verify        regenerate what is generated and fail on a difference
 #   make lint          format, vet, staticcheck
@@ -22,6 +23,7 @@ build: $(BIN)/libonnxruntime.so.1
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/fathom ./cmd/fathom-server ./cmd/fathom-step
 	CGO_ENABLED=0 go build -ldflags '-s -w' -o $(BIN)/ ./cmd/fathom-launch
 	go build -ldflags '-s -w' -o $(BIN)/ github.com/opencontainers/runc
+	@chmod -R a+rX $(BIN)
 
 # The ONNX Runtime library comes inside an npm package; no script of it is run.
 $(BIN)/libonnxruntime.so.1:

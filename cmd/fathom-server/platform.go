@@ -114,6 +114,8 @@ func (p *platform) startControl(ctx context.Context) error {
 		return err
 	}
 	p.control = control
+	undo := setAside(p.path("logs", "stderr.log"))
+	p.onStop(func(context.Context) error { undo(); return nil })
 	p.onStop(control.Stop)
 	entries, err := crds.Files.ReadDir(".")
 	if err != nil {

@@ -30,6 +30,7 @@ func newUp() *cobra.Command {
 		Short: "Run Fathom in this process until it is interrupted",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			syscall.Umask(0o022) // what is not for others says so itself; pods run as another user and must read the rest
 			ctx, cancel := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer cancel()
 			return up(ctx, cmd, s)
@@ -73,7 +74,6 @@ func up(ctx context.Context, cmd *cobra.Command, s settings) error {
 	if err != nil {
 		return err
 	}
-	defer setAside(p.path("logs", "stderr.log"))()
 	s.progress("doors at %s, objects at https://%s", p.doors.url(), p.doors.s3.Addr())
 	s.progress("kubeconfig %s", p.control.KubeconfigPath())
 	s.progress("Fathom is ready after %.1fs; Ctrl-C ends it, the next start resumes", time.Since(begin).Seconds())

@@ -91,10 +91,11 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openSecrets(); err != nil {
 		return err
 	}
-	var err error
-	if n.runtime, err = n.chooseRuntime(); err != nil {
-		return err
+	chosen, err := n.chooseRuntime()
+	if err != nil {
+		return err // nothing to close: a runtime that failed is no runtime
 	}
+	n.runtime = chosen
 	if err := n.runtime.Sweep(ctx); err != nil {
 		return err
 	}

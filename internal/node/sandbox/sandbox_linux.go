@@ -63,6 +63,11 @@ func New(o Options) (*Runtime, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Runtime{options: o, etc: filepath.Join(o.Dir, "etc"), state: filepath.Join(o.Dir, "runc")}
+	if o.BinDir != "" {
+		if err := forEverybody(o.BinDir); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(r.state, 0o700); err != nil {
 		return nil, fault.Wrap(fault.Internal, "node.sandbox", err)
 	}
