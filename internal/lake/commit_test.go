@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -19,7 +20,7 @@ import (
 
 func TestCommitAndReadBack(t *testing.T) {
 	ctx := context.Background()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "J\u00f6rg's lake {1}") // Iceberg escapes what a URL cannot hold
 	s := openTest(t, dir)
 	r := request(t, "fp1",
 		put(t, s, "part-0.parquet", parquetOf(t, ints("x", 1, 2), texts("who", "p1", "p2"))),

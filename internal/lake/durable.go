@@ -23,8 +23,18 @@ var useDurableFS = sync.OnceFunc(func() {
 	icebergio.Register("file", factory)
 })
 
+// localPath is the path of a file location. Iceberg escapes what a URL cannot hold, such as spaces; a lake's own path holds no
+// percent sign, so there is nothing else to undo.
+func localPath(location string) string {
+	path := strings.TrimPrefix(location, "file://")
+	if plain, err := url.PathUnescape(path); err == nil {
+		return plain
+	}
+	return path
+}
+
 func (durableFS) Create(name string) (icebergio.FileWriter, error) {
-	path := strings.TrimPrefix(name, "file://")
+	path := localPath(name)
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}

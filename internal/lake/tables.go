@@ -191,7 +191,7 @@ func removeForgotten(before, after table.Metadata) {
 	}
 	for e := range before.PreviousFiles() {
 		if !named[e.MetadataFile] {
-			os.Remove(strings.TrimPrefix(e.MetadataFile, "file://"))
+			os.Remove(localPath(e.MetadataFile))
 		}
 	}
 }
@@ -246,7 +246,7 @@ func (t *tables) evolve(tbl *table.Table, r replacement) (*table.Table, []table.
 
 // checkPlace tells a lake that was moved: Iceberg's metadata names its files by absolute path.
 func (t *tables) checkPlace(location string) error {
-	path := strings.TrimPrefix(location, "file://")
+	path := localPath(location)
 	if location == "" || strings.HasPrefix(path, t.root+"/") {
 		return nil
 	}

@@ -183,7 +183,7 @@ func (c *check) snapshots(ctx context.Context, n ref.Name, tbl *table.Table, row
 			c.add(fault.Corrupt, object, hintRestore, "the snapshot's metadata cannot be read: %v", err)
 		}
 		for _, f := range files {
-			c.tableFile(object, strings.TrimPrefix(f, "file://"))
+			c.tableFile(object, localPath(f))
 		}
 	}
 }
