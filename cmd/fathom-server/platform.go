@@ -201,6 +201,9 @@ func (p *platform) startNode(ctx context.Context) error {
 	}
 	p.onStop(p.node.Stop)
 	p.progress("node %s ready, isolation %s", p.control.NodeName(), p.isolationText())
+	if why := p.node.NoSandbox(); why != nil {
+		p.progress("pods run as plain processes because %v", why)
+	}
 	return nil
 }
 

@@ -45,6 +45,8 @@ type Node struct {
 	tag      string
 	// secretRoot holds what pods are given of Secrets and tokens.
 	secretRoot string
+	// noSandbox is why the automatic choice was plain processes.
+	noSandbox error
 
 	// ctx ends when the node stops; pods' background work hangs on it.
 	ctx    context.Context
@@ -122,6 +124,7 @@ func (n *Node) chooseRuntime() (isolation.Runtime, error) {
 	if o.Isolation == "process" || reason != nil {
 		if reason != nil && o.Isolation == "auto" {
 			o.Logger.Warn("pods run as plain processes: sandboxes are not permitted", "error", reason)
+			n.noSandbox = reason
 		}
 		return process.New(process.Options{Dir: o.Dir, BinDir: o.BinDir, Logger: o.Logger})
 	}
@@ -145,6 +148,9 @@ func pythonPrefix(python string) string {
 func (n *Node) Isolation() (level string, unenforced []string) {
 	return string(n.runtime.Level()), n.runtime.Unenforced()
 }
+
+// NoSandbox tells why pods run as plain processes although nobody asked for that; nil otherwise.
+func (n *Node) NoSandbox() error { return n.noSandbox }
 
 // HostAddress is where pods reach the host's forwards: the bridge's address, or the loopback for plain processes.
 func (n *Node) HostAddress() netip.Addr { return n.runtime.HostAddress() }

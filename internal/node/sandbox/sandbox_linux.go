@@ -35,10 +35,15 @@ type Runtime struct {
 // Permitted tells why sandboxes cannot be made here; nil when they can.
 func Permitted(runcPath string) error {
 	if os.Geteuid() != 0 {
-		return fault.New(fault.Forbidden, "node.sandbox", "sandboxes need root").WithHint("start as root, or choose process isolation")
+		return fault.New(fault.Forbidden, "node.sandbox", "sandboxes need root").WithHint("start as root to keep pods apart")
 	}
 	if _, err := exec.LookPath(runcPath); err != nil {
 		return fault.Wrap(fault.NotFound, "node.sandbox: runc", err)
+	}
+	for name, bit := range map[string]int{"CAP_SYS_ADMIN": unix.CAP_SYS_ADMIN, "CAP_NET_ADMIN": unix.CAP_NET_ADMIN} {
+		if !capable(bit) { // root of a container, for example
+			return fault.New(fault.Forbidden, "node.sandbox", "sandboxes need the capability %s", name)
+		}
 	}
 	ns, err := network.NewNamespaces("probe")
 	if err != nil {
@@ -46,6 +51,15 @@ func Permitted(runcPath string) error {
 	}
 	ns.Close()
 	return nil
+}
+
+func capable(bit int) bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return false
+	}
+	return sets[bit/32].Effective&(1<<(bit%32)) != 0
 }
 
 // New prepares the host: the network of the pods, their shared /etc, a place in the cgroups.
