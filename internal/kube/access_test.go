@@ -25,7 +25,7 @@ import (
 )
 
 func TestCertificatesAreRenewed(t *testing.T) {
-	server := testenv.Launch(t, t.TempDir(), "--certificate-ttl", "10s")
+	server := testenv.Launch(t, t.TempDir(), "--certificate-ttl", "30s")
 	file := filepath.Join(server.Dir, "pki", "operator.crt")
 	first, err := os.ReadFile(file)
 	must(t, err)
