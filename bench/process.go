@@ -32,23 +32,27 @@ func memoryOf(pid int) (resident, anonymous float64, err error) {
 
 const ticksPerSecond = 100 // USER_HZ, which Linux shows to programs on every architecture of ours
 
-// cpuOf is the processor time that a process has used.
-func cpuOf(pid int) (time.Duration, error) {
+// cpuOf is the processor time that a process has used, and the same with that of its children that have ended: pods are
+// children of Fathom.
+func cpuOf(pid int) (own, family time.Duration, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, &absent{"CPU of processes: " + err.Error()}
 	}
 	_, rest, _ := strings.Cut(string(text), ") ") // the name before may hold anything
 	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, text)
+	if len(fields) < 15 {
+		return 0, 0, fmt.Errorf("/proc/%d/stat: %q", pid, text)
 	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	if err != nil {
-		return 0, err
+	var ticks [4]int64 // user, system, and both of children
+	for i := range ticks {
+		if ticks[i], err = strconv.ParseInt(fields[11+i], 10, 64); err != nil {
+			return 0, 0, err
+		}
 	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * time.Second / ticksPerSecond, err
+	const tick = time.Second / ticksPerSecond
+	own = time.Duration(ticks[0]+ticks[1]) * tick
+	return own, own + time.Duration(ticks[2]+ticks[3])*tick, nil
 }
 
 // ownCPU is the processor time that this process has used.

@@ -142,8 +142,10 @@ func (s *study) build(ctx context.Context, source, inbox string, begin time.Time
 	}
 	done("insight page", time.Now())
 	s.total = last.Sub(begin)
-	s.phases = strings.Join(phases, ", ") + fmt.Sprintf("; environments %.1f of it", o.environments().Seconds())
-	return nil
+	own, family, err := cpuOf(s.server.Process.Pid)
+	s.phases = strings.Join(phases, ", ") + fmt.Sprintf("; %.1f of it waiting for environments; CPU: server %.0f s, pods and tools %.0f s",
+		o.environments().Seconds(), own.Seconds(), (family-own).Seconds())
+	return err
 }
 
 func maxTime(a, b time.Time) time.Time {

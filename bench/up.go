@@ -59,7 +59,7 @@ func atRest(ctx context.Context, p *platform) (resident, anonymous, share float6
 	if resident, anonymous, err = memoryOf(pid); err != nil {
 		return 0, 0, 0, err
 	}
-	before, err := cpuOf(pid)
+	before, _, err := cpuOf(pid)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -67,7 +67,7 @@ func atRest(ctx context.Context, p *platform) (resident, anonymous, share float6
 	if err := pause(ctx, idle); err != nil {
 		return 0, 0, 0, err
 	}
-	after, err := cpuOf(pid)
+	after, _, err := cpuOf(pid)
 	return resident, anonymous, 100 * (after - before).Seconds() / time.Since(begin).Seconds(), err
 }
 
