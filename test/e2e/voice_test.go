@@ -76,7 +76,7 @@ func TestVoiceReference(t *testing.T) {
 // refuseRecords trains with folds by record: splendid, and not promoted.
 func (f *fathom) refuseRecords(t *testing.T, study string) {
 	f.do("apply", "-f", study)
-	out, ok := f.try("status", "-n", "voice", "--wait", "--timeout", "3m")
+	out, ok := f.try("status", "-n", "voice", "--wait", "--timeout", "12m")
 	if ok {
 		t.Errorf("status --wait succeeded although a model is refused: %s", out)
 	}
