@@ -79,7 +79,7 @@ func TestPodsAreNotDisturbedByOthersThatEnd(t *testing.T) {
 	target := net.JoinHostPort(n.Gateway().String(), strconv.Itoa(loopback))
 	for i := range pods {
 		for j := i; j < len(pods); j++ {
-			if err := dialFrom(t, pods[j].Net, target); err != nil {
+			if err := dialPatiently(t, pods[j].Net, target, patience); err != nil {
 				t.Fatalf("pod %d after %d others ended: %v", j, i, err)
 			}
 		}
