@@ -220,6 +220,7 @@ func (p *platform) startOperator(listener net.Listener) {
 	kube := kubernetes.NewForConfigOrDie(config)
 	must(p.T, workspace.New(workspace.Options{Client: manager.GetClient(), Now: time.Now, CA: p.caPEM,
 		EnsureBucket: func(context.Context, string) error { return nil }, Isolation: func() string { return "test" },
+		Storage: func(context.Context, string) (int64, error) { return 0, nil },
 	}).SetupWithManager(manager))
 	must(p.T, run.New(run.Options{
 		Client: manager.GetClient(), Lake: p.lake, Now: time.Now, Changed: p.changed, Grace: grace,
