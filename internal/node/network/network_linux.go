@@ -5,6 +5,7 @@ package network
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -140,14 +141,14 @@ func usedPrefixes(except string) ([]netip.Prefix, error) {
 			used = append(used, netip.PrefixFrom(a.Unmap(), ones))
 		}
 	}
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range addrs {
 		add(a.LinkIndex, a.IPNet)
 	}
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	routes, err := whole(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +156,21 @@ func usedPrefixes(except string) ([]netip.Prefix, error) {
 		add(r.LinkIndex, r.Dst)
 	}
 	return used, nil
+}
+
+// whole repeats a listing that the kernel interrupted because something on the host changed meanwhile. On a host that does
+// not come to rest the last listing is used: what it may lack is looked at again.
+func whole[T any](list func() ([]T, error)) ([]T, error) {
+	const tries = 20
+	for try := 1; ; try++ {
+		out, err := list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return out, err
+		}
+		if try == tries {
+			return out, nil
+		}
+	}
 }
 
 // Attach gives the network namespace behind ns an interface eth0 with a free address.
@@ -239,7 +255,7 @@ func (n *Network) Detach(id string, address netip.Addr) {
 
 // Sweep removes the interfaces of pods of a former run.
 func (n *Network) Sweep() error {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return fault.Wrap(fault.Internal, "node.network: sweep", err)
 	}
