@@ -17,6 +17,7 @@ ONNXRUNTIME_NPM := onnxruntime-node@1.30.0
 UV := uv==0.13.9
 PACKAGES := chromium
 
+.DELETE_ON_ERROR:
 .PHONY: build demo test verify generate lint bench clean setup judges judges-lock
 
 build: $(BIN)/libonnxruntime.so.1
