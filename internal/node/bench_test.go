@@ -7,6 +7,7 @@ import (
 	"os"
 	"sort"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,9 +22,13 @@ func TestPodStartTimes(t *testing.T) {
 	if count == 0 {
 		t.Skip("measures only when FATHOM_MEASURE names a number of pods")
 	}
-	for _, level := range []string{"process", "sandbox"} {
+	for _, level := range []string{"process", "sandbox", "sandbox in a workspace"} {
 		t.Run(level, func(t *testing.T) {
-			c := startNode(t, level).in(t)
+			kind, workspace, _ := strings.Cut(level, " ")
+			c := startNode(t, kind).in(t)
+			if workspace != "" {
+				(&matrix{cluster: c}).policies(denied)
+			}
 			var first, whole []time.Duration
 			for i := range count {
 				name := fmt.Sprint("one-", i)

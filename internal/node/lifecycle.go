@@ -46,6 +46,7 @@ func (w *worker) prepared(p preparation) {
 	w.preparing = false
 	if p.sandbox != nil {
 		w.sandbox = p.sandbox
+		w.node.enforcer.update(w.pod) // it may have changed meanwhile
 	}
 	if p.err == nil {
 		w.volumes, w.refreshAt, w.prepareDelay = p.volumes, p.refreshAt, 0

@@ -40,6 +40,7 @@ type Node struct {
 	objects  *objects
 	facts    facts
 	services cache.Store
+	enforcer *enforcer
 	recorder record.EventRecorder
 	server   *kubeletServer
 	tag      string
@@ -106,6 +107,9 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.startEvents()
 	if err := n.startServices(ctx); err != nil {
+		return err
+	}
+	if err := n.startPolicies(ctx); err != nil {
 		return err
 	}
 	if err := n.register(ctx); err != nil {

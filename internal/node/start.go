@@ -24,7 +24,7 @@ import (
 	"fathom.dev/fathom/internal/node/volume"
 )
 
-// prepare opens the sandbox (unless it is open) and fills the volumes, side by side.
+// prepare opens the sandbox (unless it is open), behind the rules that are for the pod, and fills the volumes, side by side.
 func (n *Node) prepare(ctx context.Context, pod *v1.Pod, dir string, sandbox isolation.Pod) preparation {
 	p := preparation{sandbox: sandbox}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -32,12 +32,19 @@ func (n *Node) prepare(ctx context.Context, pod *v1.Pod, dir string, sandbox iso
 		return p
 	}
 	var work errgroup.Group
-	if sandbox == nil {
-		work.Go(func() (err error) {
-			p.sandbox, err = n.runtime.Open(ctx, podConfig(pod, dir))
+	work.Go(func() (err error) {
+		caughtUp := make(chan error, 1)
+		go func() { caughtUp <- n.enforcer.catchUp(ctx, pod) }()
+		if p.sandbox == nil {
+			if p.sandbox, err = n.runtime.Open(ctx, podConfig(pod, dir)); err != nil {
+				return err
+			}
+		}
+		if err := <-caughtUp; err != nil {
 			return err
-		})
-	}
+		}
+		return n.enforcer.cover(ctx, pod, p.sandbox.Address())
+	})
 	work.Go(func() (err error) {
 		p.volumes, p.refreshAt, err = n.fillVolumes(ctx, pod, dir)
 		return err

@@ -295,6 +295,7 @@ func (w *worker) release() {
 		w.unwatch()
 		w.unwatch = nil
 	}
+	w.node.enforcer.forget(w.pod.UID)
 	if w.sandbox != nil {
 		if err := w.sandbox.Close(w.background); err != nil {
 			w.logger.Error("sandbox could not be closed", "error", err)
@@ -338,6 +339,7 @@ func (w *worker) untilNext() time.Duration {
 // update takes over a new version of the pod object.
 func (w *worker) update(pod *v1.Pod) {
 	w.pod = pod
+	w.node.enforcer.update(pod)
 	if pod.DeletionTimestamp == nil {
 		return
 	}

@@ -2,10 +2,16 @@
 
 // Package network gives each pod of the local node a network namespace, an address and names.
 //
-// One bridge and one /24 of private addresses per state directory, one veth pair per pod. Pods reach each other and
-// the node's forwards; they have no route to anything else, and a packet filter keeps them from the host's own
-// services. A small DNS server on the bridge answers the names of Services and of pods of headless Services, and
-// nothing outside the cluster's domain.
+// One router, in a network namespace of its own, and one /24 of private addresses per state directory; one veth pair
+// per pod, from the pod to the router. Pods reach the node's forwards and, as far as the rules of package policy let
+// them, each other; they have no route to anything else, and a packet filter keeps them from the host's own services. A
+// small DNS server answers the names of Services and of pods of headless Services, and nothing outside the cluster's
+// domain.
+//
+// Packets between pods are routed, not switched: a packet filter sees them without br_netfilter and tracks connections
+// without nf_conntrack_bridge, which many kernels lack, and the router's own namespace keeps them from the host's
+// forwarding rules, which often drop everything. The router passes packets only under the address of the pod that they
+// come from.
 package network
 
 import (
@@ -63,7 +69,7 @@ type Directory interface {
 
 // Options of Open.
 type Options struct {
-	// Dir keeps the chosen subnet between starts; its path also names the bridge.
+	// Dir keeps the chosen subnet between starts; its path also names the link to the router.
 	Dir       string
 	Forwards  []Forward
 	Directory Directory

@@ -13,8 +13,8 @@ func (n *Network) table() *nftables.Table {
 	return &nftables.Table{Family: nftables.TableFamilyINet, Name: "fathom-" + n.tag}
 }
 
-// openFilter lets pods reach only the given ports of the host and forwards nothing of theirs anywhere else. Answers to
-// connections that the host opened pass.
+// openFilter lets pods reach only the given ports of the host and lets the host forward nothing from or to them. Answers
+// to connections that the host opened pass.
 func (n *Network) openFilter(ports []uint16) error {
 	c, err := nftables.New()
 	if err != nil {
@@ -30,7 +30,7 @@ func (n *Network) openFilter(ports []uint16) error {
 	rule := func(chain *nftables.Chain, verdict expr.VerdictKind, match ...expr.Any) {
 		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(match, &expr.Verdict{Kind: verdict})})
 	}
-	from := func(more ...expr.Any) []expr.Any { return append(n.fromPods(), more...) }
+	from := func(more ...expr.Any) []expr.Any { return append(linkIs(expr.MetaKeyIIFNAME, n.linkName()), more...) }
 
 	rule(input, expr.VerdictAccept, from(established()...)...)
 	rule(input, expr.VerdictAccept, from(protocol(unix.IPPROTO_ICMP)...)...)
@@ -41,7 +41,8 @@ func (n *Network) openFilter(ports []uint16) error {
 	c.AddRule(&nftables.Rule{Table: table, Chain: input, Exprs: append(from(protocol(unix.IPPROTO_TCP)...), // refused, not just unanswered
 		&expr.Reject{Type: unix.NFT_REJECT_TCP_RST})})
 	rule(input, expr.VerdictDrop, from()...)
-	rule(forward, expr.VerdictDrop, from(n.notToPods()...)...)
+	rule(forward, expr.VerdictDrop, linkIs(expr.MetaKeyIIFNAME, n.linkName())...) // pods lead nowhere but to the host
+	rule(forward, expr.VerdictDrop, linkIs(expr.MetaKeyOIFNAME, n.linkName())...)
 	return c.Flush()
 }
 
@@ -52,32 +53,22 @@ func (n *Network) closeFilter() {
 	}
 }
 
-func (n *Network) ifname() []byte {
-	name := make([]byte, unix.IFNAMSIZ)
-	copy(name, n.bridgeName())
-	return name
-}
-
-func (n *Network) fromPods() []expr.Any {
+// linkIs compares the name of the link that a packet came, or goes, by.
+func linkIs(key expr.MetaKey, name string) []expr.Any {
+	data := make([]byte, unix.IFNAMSIZ)
+	copy(data, name)
 	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: n.ifname()},
+		&expr.Meta{Key: key, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data},
 	}
 }
 
-func (n *Network) notToPods() []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: n.ifname()},
-	}
-}
+func established() []expr.Any { return state(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED) }
 
-func established() []expr.Any {
+func state(bits uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Ct{Register: 1, Key: expr.CtKeySTATE},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED),
-			Xor:  binaryutil.NativeEndian.PutUint32(0)},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: binaryutil.NativeEndian.PutUint32(0)},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{0, 0, 0, 0}},
 	}
 }

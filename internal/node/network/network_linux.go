@@ -6,25 +6,25 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/policy"
 )
 
 // Network is the pods' side of the host.
 type Network struct {
-	bridge    *netlink.Bridge
-	tag       string // distinguishes this state directory's links and filter from another's
+	router    *router
+	rules     atomic.Pointer[policy.Rules] // nil before SetRules
+	tag       string                       // distinguishes this state directory's links and filter from another's
 	addresses *addresses
 	forwards  []*forwarder
 	names     *names
@@ -34,8 +34,8 @@ type Network struct {
 	services  *services
 }
 
-// Open makes the bridge, its packet filter, the forwards and the DNS server. It needs the right to administer the
-// host's network. A bridge that a former run left is reused.
+// Open makes the router, the packet filters, the forwards and the DNS server. It needs the right to administer the
+// host's network. Pods reach each other only as SetRules says, unless PolicyError tells that this cannot be enforced.
 func Open(o Options) (*Network, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -43,8 +43,8 @@ func Open(o Options) (*Network, error) {
 	}
 	sum := sha256.Sum256([]byte(dir))
 	n := &Network{tag: hex.EncodeToString(sum[:4]), directory: o.Directory}
-	n.services = &services{network: n, proxies: map[ServiceName]*serviceProxy{}}
-	used, err := usedPrefixes(n.bridgeName())
+	n.services = &services{network: n, proxies: map[ServiceName]*serviceProxy{}, joins: map[*join]bool{}}
+	used, err := usedPrefixes(n.linkName())
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "node.network", err)
 	}
@@ -53,8 +53,11 @@ func Open(o Options) (*Network, error) {
 		return nil, err
 	}
 	n.addresses = newAddresses(subnet)
-	if err := n.openBridge(); err != nil {
-		return nil, fault.Wrap(fault.Unavailable, "node.network: bridge "+n.bridgeName(), err)
+	if n.router, err = openRouter(n.linkName(), n.Gateway(), n.addresses.router(), subnet); err != nil {
+		return nil, fault.Wrap(fault.Unavailable, "node.network: router "+n.linkName(), err)
+	}
+	if n.router.openFilter(n.vethName(servicesID)); n.router.closed != nil && o.Logger != nil {
+		o.Logger.Warn("NetworkPolicies cannot be enforced", "error", n.router.closed)
 	}
 	if err := n.openServices(o); err != nil {
 		_ = n.Close()
@@ -82,7 +85,7 @@ func (n *Network) openServices(o Options) error {
 	return fault.Wrap(fault.Unavailable, "node.network: DNS", err)
 }
 
-// Gateway is the bridge's address: where pods find the forwards and the DNS server.
+// Gateway is the host's address: where pods find the forwards and the DNS server.
 func (n *Network) Gateway() netip.Addr { return n.addresses.gateway() }
 
 // Hosts maps the names of forwards to their address.
@@ -91,41 +94,15 @@ func (n *Network) Hosts() map[string]netip.Addr { return n.hosts }
 // FilterError tells why the packet filter is not in force; nil when it is.
 func (n *Network) FilterError() error { return n.filter }
 
-func (n *Network) bridgeName() string { return "fathom" + n.tag }
+// linkName is that of the link to the router.
+func (n *Network) linkName() string { return "fathom" + n.tag }
 
 func (n *Network) vethName(id string) string {
 	sum := sha256.Sum256([]byte(n.tag + id))
 	return "fv" + hex.EncodeToString(sum[:6])
 }
 
-func (n *Network) openBridge() error {
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = n.bridgeName()
-	n.bridge = &netlink.Bridge{LinkAttrs: attrs}
-	if err := netlink.LinkAdd(n.bridge); err != nil && !os.IsExist(err) {
-		return err
-	}
-	link, err := netlink.LinkByName(n.bridgeName())
-	if err != nil {
-		return err
-	}
-	bridge, ok := link.(*netlink.Bridge)
-	if !ok {
-		return fmt.Errorf("%s exists and is a %s", n.bridgeName(), link.Type())
-	}
-	n.bridge = bridge
-	if err := netlink.LinkSetHardwareAddr(bridge, hardwareAddress(n.Gateway())); err != nil {
-		return err
-	}
-	disableIPv6("/proc/sys/net/ipv6/conf/" + n.bridgeName())
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: n.Gateway().AsSlice(), Mask: net.CIDRMask(24, 32)}}
-	if err := netlink.AddrReplace(bridge, addr); err != nil {
-		return err
-	}
-	return netlink.LinkSetUp(bridge)
-}
-
-// usedPrefixes lists what the host's interfaces and routes use, except the bridge itself.
+// usedPrefixes lists what the host's interfaces and routes use, except the link of that name.
 func usedPrefixes(except string) ([]netip.Prefix, error) {
 	own := -1
 	if l, err := netlink.LinkByName(except); err == nil {
@@ -179,45 +156,16 @@ func (n *Network) Attach(id string, ns *os.File) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	if err := n.attach(id, netns.NsHandle(ns.Fd()), address); err != nil {
+	if err := n.router.attach(n.vethName(id), netns.NsHandle(ns.Fd()), address, n.addresses.prefix); err != nil {
+		n.router.detach(n.vethName(id))
 		n.addresses.release(address)
 		return netip.Addr{}, fault.Wrap(fault.Unavailable, "node.network: attach pod", err)
 	}
 	return address, nil
 }
 
-func (n *Network) attach(id string, ns netns.NsHandle, address netip.Addr) error {
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = n.vethName(id)
-	attrs.MasterIndex = n.bridge.Attrs().Index
-	attrs.Flags = net.FlagUp
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(ns),
-		PeerHardwareAddr: hardwareAddress(address)}
-	if err := netlink.LinkAdd(veth); err != nil {
-		return fmt.Errorf("veth: %w", err)
-	}
-	host, err := netlink.LinkByName(attrs.Name)
-	if err != nil {
-		return err
-	}
-	if err := netlink.LinkSetUp(host); err != nil {
-		return err
-	}
-	inside, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
-	if err != nil {
-		return err
-	}
-	defer inside.Close()
-	if err := configureInside(inside, address); err != nil {
-		return err
-	}
-	awaitUp(func() (netlink.Link, error) { return inside.LinkByName("eth0") })
-	awaitUp(func() (netlink.Link, error) { return netlink.LinkByName(attrs.Name) })
-	return nil
-}
-
-// awaitUp waits, briefly, until a link passes packets: the kernel enables it, and its port of the bridge, some time
-// after it has been set up. What is sent before is lost and sent again a second later.
+// awaitUp waits, briefly, until a link passes packets: the kernel enables it some time after it has
+// been set up. What is sent before is lost and sent again a second later.
 func awaitUp(find func() (netlink.Link, error)) {
 	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); time.Sleep(500 * time.Microsecond) {
 		if l, err := find(); err != nil || l.Attrs().OperState == netlink.OperUp {
@@ -226,45 +174,10 @@ func awaitUp(find func() (netlink.Link, error)) {
 	}
 }
 
-func configureInside(h *netlink.Handle, address netip.Addr) error {
-	lo, err := h.LinkByName("lo")
-	if err != nil {
-		return err
-	}
-	eth, err := h.LinkByName("eth0")
-	if err != nil {
-		return err
-	}
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(24, 32)}}
-	if err := h.AddrAdd(eth, addr); err != nil {
-		return err
-	}
-	if err := h.LinkSetUp(lo); err != nil {
-		return err
-	}
-	return h.LinkSetUp(eth)
-}
-
 // Detach removes a pod's interface and frees its address.
 func (n *Network) Detach(id string, address netip.Addr) {
-	if l, err := netlink.LinkByName(n.vethName(id)); err == nil {
-		_ = netlink.LinkDel(l)
-	}
+	n.router.detach(n.vethName(id))
 	n.addresses.release(address)
-}
-
-// Sweep removes the interfaces of pods of a former run.
-func (n *Network) Sweep() error {
-	links, err := whole(netlink.LinkList)
-	if err != nil {
-		return fault.Wrap(fault.Internal, "node.network: sweep", err)
-	}
-	for _, l := range links {
-		if l.Attrs().MasterIndex == n.bridge.Attrs().Index && strings.HasPrefix(l.Attrs().Name, "fv") {
-			_ = netlink.LinkDel(l)
-		}
-	}
-	return nil
 }
 
 // Close removes everything from the host.
@@ -277,10 +190,12 @@ func (n *Network) Close() error {
 	}
 	n.services.close()
 	n.closeFilter()
-	if err := n.Sweep(); err != nil {
-		return err
+	link, err := netlink.LinkByName(n.linkName())
+	if err == nil {
+		err = netlink.LinkDel(link) // the router's end goes with it
 	}
-	return fault.Wrap(fault.Internal, "node.network: remove bridge", netlink.LinkDel(n.bridge))
+	n.router.close()
+	return fault.Wrap(fault.Internal, "node.network: remove the router", err)
 }
 
 // disableIPv6 is best effort: without it the link-local address is still covered by the packet filter.

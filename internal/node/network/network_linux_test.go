@@ -16,6 +16,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
+
+	"fathom.dev/fathom/internal/node/policy"
 )
 
 type fakeDirectory map[string][]netip.Addr
@@ -145,6 +147,15 @@ func TestPodsReachForwardsAndEachOtherAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := net.JoinHostPort(addr[1].String(), strconv.Itoa(port))
+	if n.PolicyError() != nil {
+		t.Fatal("no filter between pods:", n.PolicyError())
+	}
+	if err := dialFrom(t, pods[0].Net, other); err == nil {
+		t.Error("a pod reached another one before there were rules")
+	}
+	if err := n.SetRules(policy.Rules{addr[0]: {}, addr[1]: {}}); err != nil {
+		t.Fatal(err)
+	}
 	if err := dialPatiently(t, pods[0].Net, other, patience); err != nil {
 		t.Errorf("pod to pod: %v", err)
 	}

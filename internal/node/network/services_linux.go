@@ -28,6 +28,7 @@ type services struct {
 
 	mu      sync.Mutex
 	proxies map[ServiceName]*serviceProxy
+	joins   map[*join]bool
 	closed  bool
 }
 
@@ -35,6 +36,9 @@ type serviceProxy struct {
 	address   netip.Addr
 	listeners map[int]net.Listener
 }
+
+// servicesID is that of the services among the pods' links.
+const servicesID = "services"
 
 // SetServices replaces the set of Services that need an address of their own.
 func (n *Network) SetServices(wanted []Service) error {
@@ -73,7 +77,7 @@ func (s *services) open() error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.network.Attach("services", ns.Net); err != nil {
+	if _, err := s.network.Attach(servicesID, ns.Net); err != nil {
 		ns.Close()
 		return err
 	}
@@ -94,7 +98,7 @@ func (s *services) apply(w Service) error {
 		if err != nil {
 			return err
 		}
-		if err := s.handle.AddrAdd(s.eth, hostAddress(address)); err != nil {
+		if err := errors.Join(s.handle.AddrAdd(s.eth, hostAddress(address)), s.network.router.route(s.network.vethName(servicesID), address)); err != nil {
 			s.network.addresses.release(address)
 			return err
 		}
@@ -122,15 +126,12 @@ func (s *services) apply(w Service) error {
 	return nil
 }
 
-func hostAddress(a netip.Addr) *netlink.Addr {
-	return &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(32, 32)}}
-}
-
 func (s *services) drop(name ServiceName, p *serviceProxy) {
 	for _, l := range p.listeners {
 		_ = l.Close()
 	}
 	_ = s.handle.AddrDel(s.eth, hostAddress(p.address))
+	s.network.router.unroute(p.address)
 	s.network.addresses.release(p.address)
 	delete(s.proxies, name)
 }
@@ -165,12 +166,60 @@ func (s *services) serve(l net.Listener, name ServiceName, port int) {
 	}
 }
 
-// join tries the ready pods in random order.
+// join is a connection on its way through a Service's address.
+type join struct {
+	from   netip.Addr
+	to     netip.AddrPort
+	client net.Conn
+}
+
+// permitted tells whether the client may connect to the pod itself: a Service's address leads round no policy.
+func (s *services) permitted(j *join) bool {
+	return j.from == s.network.Gateway() || s.network.allows(j.from, j.to.Addr(), j.to.Port())
+}
+
+func (s *services) begin(j *join) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.permitted(j) {
+		return false
+	}
+	s.joins[j] = true
+	return true
+}
+
+func (s *services) finish(j *join) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.joins, j)
+}
+
+// cut ends the connections that are no longer permitted.
+func (s *services) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for j := range s.joins {
+		if !s.permitted(j) {
+			_ = j.client.Close()
+		}
+	}
+}
+
+// join tries, in random order, the ready pods that the client may connect to.
 func (s *services) join(client net.Conn, name ServiceName, port int) {
 	defer func() { _ = client.Close() }()
 	backends := s.network.directory.Backends(name, port)
 	rand.Shuffle(len(backends), func(i, j int) { backends[i], backends[j] = backends[j], backends[i] })
+	from, err := netip.ParseAddrPort(client.RemoteAddr().String())
+	if err != nil {
+		return
+	}
 	for _, b := range backends {
+		j := &join{from: from.Addr().Unmap(), to: b, client: client}
+		if !s.begin(j) {
+			continue
+		}
+		defer s.finish(j)
 		pod, err := net.DialTimeout("tcp", b.String(), 2*time.Second)
 		if err != nil {
 			continue

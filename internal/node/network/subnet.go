@@ -80,6 +80,7 @@ func newAddresses(p netip.Prefix) *addresses {
 }
 
 func (a *addresses) gateway() netip.Addr { return a.host(1) }
+func (a *addresses) router() netip.Addr  { return a.host(254) }
 
 func (a *addresses) host(n byte) netip.Addr {
 	b := a.prefix.Addr().As4()
@@ -90,9 +91,9 @@ func (a *addresses) host(n byte) netip.Addr {
 func (a *addresses) take() (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for range 253 {
+	for range 252 {
 		addr := a.host(a.next)
-		if a.next++; a.next == 255 {
+		if a.next++; a.next == 254 {
 			a.next = 2
 		}
 		if !a.taken[addr] {
@@ -100,7 +101,7 @@ func (a *addresses) take() (netip.Addr, error) {
 			return addr, nil
 		}
 	}
-	return netip.Addr{}, fault.New(fault.Exhausted, "node.network", "all 253 pod addresses of %s are in use", a.prefix)
+	return netip.Addr{}, fault.New(fault.Exhausted, "node.network", "all 252 pod addresses of %s are in use", a.prefix)
 }
 
 func (a *addresses) release(addr netip.Addr) {

@@ -21,6 +21,7 @@ import (
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/node/isolation"
 	"fathom.dev/fathom/internal/node/network"
+	"fathom.dev/fathom/internal/node/policy"
 )
 
 // Runtime runs pods in sandboxes.
@@ -101,15 +102,27 @@ func New(o Options) (*Runtime, error) {
 // Level is isolation.LevelSandbox.
 func (r *Runtime) Level() isolation.Level { return isolation.LevelSandbox }
 
-// HostAddress is the address of the bridge.
+// HostAddress is the host's address among the pods.
 func (r *Runtime) HostAddress() netip.Addr { return r.net.Gateway() }
 
 // SetServices replaces the set of Services that need an address of their own.
 func (r *Runtime) SetServices(list []network.Service) error { return r.net.SetServices(list) }
 
+// PolicyError tells why NetworkPolicies are not enforced; nil when they are.
+func (r *Runtime) PolicyError() error { return r.net.PolicyError() }
+
+// SetRules puts rules for connections between pods in force; see network.Network.
+func (r *Runtime) SetRules(rules policy.Rules) error { return r.net.SetRules(rules) }
+
+// CutConnections ends the connections between pods that the rules do not allow.
+func (r *Runtime) CutConnections() error { return r.net.CutConnections() }
+
 // Unenforced lists what this host does not let the runtime enforce.
 func (r *Runtime) Unenforced() []string {
-	list := []string{"NetworkPolicy between pods", "limits of ephemeral storage", "seccomp profiles"}
+	list := []string{"limits of ephemeral storage", "seccomp profiles"}
+	if err := r.net.PolicyError(); err != nil {
+		list = append(list, fmt.Sprintf("NetworkPolicy between pods (%v)", err))
+	}
 	if err := r.net.FilterError(); err != nil {
 		list = append(list, "access of pods to services that the host offers on all its addresses")
 	}
@@ -133,7 +146,7 @@ func (r *Runtime) Sweep(ctx context.Context) error {
 	}
 	unmountBelow(r.options.Dir)
 	r.cgroups.removePods()
-	return r.net.Sweep()
+	return nil
 }
 
 // Close removes the network and the cgroups.
@@ -222,7 +235,7 @@ func resolvConf(server netip.Addr, namespace string) string {
 		server, namespace, network.ClusterDomain, network.ClusterDomain, network.ClusterDomain)
 }
 
-// Address of the pod on the bridge.
+// Address of the pod.
 func (p *pod) Address() netip.Addr { return p.address }
 
 // Dial connects from the host.

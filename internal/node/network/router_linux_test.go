@@ -8,49 +8,10 @@ import (
 	"net/netip"
 	"strconv"
 	"testing"
+	"time"
 
-	"github.com/vishvananda/netlink"
+	"fathom.dev/fathom/internal/node/policy"
 )
-
-func TestBridgeKeepsItsHardwareAddress(t *testing.T) {
-	needRoot(t)
-	n, err := Open(Options{Dir: t.TempDir(), Directory: fakeDirectory{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	address := func() string {
-		l, err := netlink.LinkByName(n.bridgeName())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l.Attrs().HardwareAddr.String()
-	}
-	first, want := address(), hardwareAddress(n.Gateway()).String()
-	if first != want {
-		t.Fatalf("the bridge has %s, want %s", first, want)
-	}
-	for i := range 4 {
-		id := fmt.Sprintf("pod-%d", i)
-		namespaces, err := NewNamespaces(id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer namespaces.Close()
-		ip, err := n.Attach(id, namespaces.Net)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer n.Detach(id, ip)
-		if got := address(); got != want {
-			t.Errorf("with %d pods the bridge has %s, want %s", i+1, got, want)
-		}
-	}
-}
 
 // A pod that talks to the host goes on doing so when others end.
 func TestPodsAreNotDisturbedByOthersThatEnd(t *testing.T) {
@@ -84,5 +45,41 @@ func TestPodsAreNotDisturbedByOthersThatEnd(t *testing.T) {
 			}
 		}
 		n.Detach(strconv.Itoa(i), addresses[i])
+	}
+}
+
+// Rules that are different for every pod of a full node are put in force at once.
+func TestRulesOfAFullNode(t *testing.T) {
+	needRoot(t)
+	n, err := Open(Options{Dir: t.TempDir(), Directory: fakeDirectory{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if n.PolicyError() != nil {
+		t.Skip("no packet filter:", n.PolicyError())
+	}
+	rules := policy.Rules{}
+	for i := range 250 {
+		own, next := n.addresses.host(byte(i+2)), n.addresses.host(byte((i+1)%250+2))
+		d := policy.Direction{Closed: true, Allow: []policy.Allow{
+			{Peers: []policy.Range{{First: next, Last: next}}, Ports: []policy.Ports{{Protocol: policy.TCP, First: 80, Last: 80 + uint16(i)}, {Protocol: policy.UDP, First: 53, Last: 53}}},
+			{Peers: []policy.Range{{First: own, Last: own}}},
+		}}
+		rules[own] = policy.PodRules{Ingress: d, Egress: d}
+	}
+	for _, r := range []policy.Rules{rules, {}, rules} {
+		began := time.Now()
+		if err := n.SetRules(r); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d pods after %v", len(r), time.Since(began))
+		if err := n.CutConnections(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
