@@ -24,13 +24,22 @@ func (s *Store) reconcileAll(ctx context.Context) error {
 		return err
 	}
 	for key, location := range there {
-		if err := s.tables.checkPlace(location); err != nil {
+		name := tableName(key)
+		old, err := s.tables.movedFrom(name, location)
+		if err == nil && old != "" {
+			if _, err = s.moveHere(ctx, name, old, location); err == nil && known[key] == location {
+				continue
+			}
+		}
+		if fault.Is(err, fault.Corrupt) {
+			continue // told by Verify
+		} else if err != nil {
 			return err
 		}
 		if known[key] == location && location != "" {
 			continue
 		}
-		if err := s.reconcile(ctx, tableName(key)); err != nil && !fault.Is(err, fault.Corrupt) {
+		if err := s.reconcile(ctx, name); err != nil && !fault.Is(err, fault.Corrupt) {
 			return err // a damaged table stops its own commits and is Verify's to tell, not the whole lake's end
 		}
 	}

@@ -244,19 +244,6 @@ func (t *tables) evolve(tbl *table.Table, r replacement) (*table.Table, []table.
 	return table.New(tbl.Identifier(), evolved, tbl.MetadataLocation(), fsys, t.cat), updates, nil
 }
 
-// checkPlace tells a lake that was moved: Iceberg's metadata names its files by absolute path.
-func (t *tables) checkPlace(location string) error {
-	path := localPath(location)
-	if location == "" || strings.HasPrefix(path, t.root+"/") {
-		return nil
-	}
-	if _, err := os.Stat(path); err == nil { // reached by another name of the same folder
-		return nil
-	}
-	return fault.New(fault.Conflict, "lake.Open", "%s was moved: its tables name files by absolute path, such as %s", t.root, path).
-		WithHint("move the state directory back to where it was made")
-}
-
 // filesOf lists the data files of a snapshot; none for nil.
 func (t *tables) filesOf(ctx context.Context, tbl *table.Table, snap *table.Snapshot) ([]string, error) {
 	if snap == nil {
