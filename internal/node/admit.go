@@ -3,10 +3,12 @@
 package node
 
 import (
-	"fmt"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
+
+	"fathom.dev/fathom/internal/node/fields"
+	"fathom.dev/fathom/internal/node/isolation"
 )
 
 // HostImage is the image that stands for the host's own programs; fathom.dev/host is its long name.
@@ -15,58 +17,39 @@ const HostImage = "host"
 // EnvironmentAnnotation of a pod names the environment that its containers see at /fathom/env: sha256:<hex>.
 const EnvironmentAnnotation = "fathom.dev/environment"
 
+// FullyHonoured is the condition of a pod some of whose fields the node does not honour: it is False and lists them. Pods
+// without it are honoured in all.
+const FullyHonoured v1.PodConditionType = "fathom.dev/FullyHonoured"
+
 // isHostImage accepts host and fathom.dev/host, with any tag.
 func isHostImage(image string) bool {
 	name, _, _ := strings.Cut(image, ":")
 	return name == HostImage || name == "fathom.dev/"+HostImage
 }
 
-// unsupported says what a pod asks for and the local node does not honour; "" when it honours everything.
-func unsupported(pod *v1.Pod) string {
-	s := pod.Spec
-	switch {
-	case s.HostNetwork:
-		return "spec.hostNetwork"
-	case s.HostPID:
-		return "spec.hostPID"
-	case s.HostIPC:
-		return "spec.hostIPC"
+// judge says what a pod asks for and the local node refuses, "" when nothing, and what it runs without.
+func judge(pod *v1.Pod, level isolation.Level) (refusal string, without []string) {
+	refused, reported := fields.Check(&pod.Spec, level == isolation.LevelSandbox)
+	for _, f := range reported {
+		without = append(without, f.String())
 	}
-	for _, v := range s.Volumes {
-		if !supportedVolume(v) {
-			return fmt.Sprintf("the source of spec.volumes[%s]", v.Name)
-		}
+	if len(refused) > 0 {
+		return refused[0].String(), without
 	}
-	if uid := runAs(s.SecurityContext, nil).UID; uid == 0 {
-		return "running as root (spec.securityContext.runAsUser: 0)"
+	return root(&pod.Spec), without
+}
+
+// root says where a pod asks to run as root.
+func root(s *v1.PodSpec) string {
+	if runAs(s.SecurityContext, nil).UID == 0 {
+		return "spec.securityContext.runAsUser (running as root)"
 	}
 	for _, list := range [][]v1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
-			if what := unsupportedContainer(&s, &list[i]); what != "" {
-				return what + " of container " + list[i].Name
+			if runAs(s.SecurityContext, list[i].SecurityContext).UID == 0 {
+				return "spec.containers[" + list[i].Name + "].securityContext.runAsUser (running as root)"
 			}
 		}
-	}
-	return ""
-}
-
-func supportedVolume(v v1.Volume) bool {
-	return v.EmptyDir != nil || v.ConfigMap != nil || v.Secret != nil || v.Projected != nil || v.DownwardAPI != nil
-}
-
-func unsupportedContainer(s *v1.PodSpec, c *v1.Container) string {
-	if sc := c.SecurityContext; sc != nil {
-		switch {
-		case sc.Privileged != nil && *sc.Privileged:
-			return "securityContext.privileged"
-		case sc.Capabilities != nil && len(sc.Capabilities.Add) > 0:
-			return "securityContext.capabilities.add"
-		case runAs(s.SecurityContext, sc).UID == 0:
-			return "running as root (securityContext.runAsUser: 0)"
-		}
-	}
-	if len(c.VolumeDevices) > 0 {
-		return "volumeDevices"
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ package node
 
 import (
 	"hash/fnv"
+	"slices"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -31,11 +32,14 @@ const maxProcesses = 16384
 type container struct {
 	spec *v1.Container
 	init bool
+	// ephemeral: added to the running pod, for a look; runs once and decides nothing about the pod.
+	ephemeral bool
 
-	attempt  int // counts restarts
-	starting bool
-	process  isolation.Process
-	probes   *prober
+	attempt     int // counts restarts
+	starting    bool
+	terminating bool // it has been asked to end
+	process     isolation.Process
+	probes      *prober
 
 	startedAt time.Time
 	started   bool // the startup probe has succeeded, or there is none
@@ -52,6 +56,9 @@ type container struct {
 func (c *container) sidecar() bool {
 	return c.init && c.spec.RestartPolicy != nil && *c.spec.RestartPolicy == v1.ContainerRestartPolicyAlways
 }
+
+// app tells whether the container is one of those that the pod is there for.
+func (c *container) app() bool { return !c.init && !c.ephemeral }
 
 func (c *container) running() bool { return c.process != nil }
 
@@ -83,7 +90,14 @@ func (c *container) scheduleRestart(now time.Time) {
 
 // restarts tells whether a container that ended with this code runs again.
 func restarts(policy v1.RestartPolicy, c *container, code int32) bool {
+	if !c.init && c.spec.RestartPolicy != nil {
+		policy = v1.RestartPolicy(*c.spec.RestartPolicy)
+	}
 	switch {
+	case c.ephemeral:
+		return false
+	case restartedByRule(c.spec.RestartPolicyRules, code):
+		return true
 	case c.sidecar():
 		return true
 	case c.init:
@@ -92,6 +106,15 @@ func restarts(policy v1.RestartPolicy, c *container, code int32) bool {
 		return true
 	case policy == v1.RestartPolicyOnFailure:
 		return code != 0
+	}
+	return false
+}
+
+func restartedByRule(rules []v1.ContainerRestartRule, code int32) bool {
+	for _, r := range rules {
+		if r.ExitCodes != nil && slices.Contains(r.ExitCodes.Values, code) == (r.ExitCodes.Operator == v1.ContainerRestartRuleOnExitCodesOpIn) {
+			return true
+		}
 	}
 	return false
 }

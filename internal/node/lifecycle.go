@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -108,6 +107,14 @@ func (w *worker) startDue(now time.Time) {
 		return
 	}
 	for _, c := range w.containers {
+		if c.ephemeral {
+			w.startIfDue(c, now)
+		}
+	}
+	for _, c := range w.containers {
+		if c.ephemeral {
+			continue
+		}
 		if c.init {
 			if !c.succeeded() || c.sidecar() {
 				w.startIfDue(c, now)
@@ -173,14 +180,9 @@ func (w *worker) startedOrFailed(c *container, s starter, process isolation.Proc
 		return
 	}
 	c.process, c.startedAt, c.waiting = process, now, nil
-	c.started = c.spec.StartupProbe == nil
-	c.ready = c.started && c.spec.ReadinessProbe == nil
-	attempt := c.attempt
-	c.probes = &prober{pod: w.sandbox, podIP: w.sandbox.Address().String(), container: c.spec, process: process,
-		report: func(kind probeKind, ok bool, message string) {
-			w.send(func() { w.probed(c, attempt, kind, ok, message) })
-		}}
-	c.probes.run(w.background)
+	c.started, c.ready, c.terminating = false, false, false
+	w.show()
+	w.afterStart(c)
 	go w.await(c, s, process, output)
 	if w.stopping {
 		w.terminate(c)
@@ -234,6 +236,7 @@ func (w *worker) restartLater(c *container, now time.Time) {
 
 func (w *worker) exited(c *container, exit isolation.Exit, message string) {
 	c.probes.stop()
+	c.probes = nil
 	c.process, c.started, c.ready = nil, false, false
 	c.ended = &v1.ContainerStateTerminated{
 		ExitCode: int32(exit.Code), Reason: ReasonCompleted, Message: message, //nolint:gosec // an exit code
@@ -272,56 +275,6 @@ func (w *worker) probed(c *container, attempt int, kind probeKind, ok bool, mess
 		}
 		w.node.event(w.pod, v1.EventTypeNormal, "Killing", fmt.Sprintf("Container %s failed its %s probe and is restarted", c.spec.Name, strings.ToLower(string(kind))))
 		w.terminateWithin(c, grace)
-	}
-}
-
-// terminate asks a container to end; stopContainers kills it when the pod's grace period is over.
-func (w *worker) terminate(c *container) {
-	if !c.running() {
-		return
-	}
-	process, hook := c.process, preStop(c.spec)
-	if hook == nil {
-		_ = process.Signal(syscall.SIGTERM) // an error means that it has ended
-		return
-	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(w.background), w.killAt)
-	go func() {
-		defer cancel()
-		hook(ctx, c.spec, w.shown.Load(), process)
-		_ = process.Signal(syscall.SIGTERM)
-	}()
-}
-
-// terminateWithin ends one container of a pod that goes on.
-func (w *worker) terminateWithin(c *container, grace time.Duration) {
-	process := c.process
-	_ = process.Signal(syscall.SIGTERM)
-	time.AfterFunc(grace, func() {
-		select {
-		case <-process.Done():
-		default:
-			_ = process.Kill()
-		}
-	})
-}
-
-type hook func(ctx context.Context, c *v1.Container, shown *shownPod, process isolation.Process)
-
-// preStop gives the container's hook; nil when there is none.
-func preStop(c *v1.Container) hook {
-	if c.Lifecycle == nil || c.Lifecycle.PreStop == nil {
-		return nil
-	}
-	handler := c.Lifecycle.PreStop
-	return func(ctx context.Context, c *v1.Container, shown *shownPod, process isolation.Process) {
-		if handler.Sleep != nil {
-			sleep(ctx, time.Duration(handler.Sleep.Seconds)*time.Second)
-			return
-		}
-		p := &prober{pod: shown.sandbox, podIP: shown.address.String(), container: c, process: process}
-		seconds := int32(24 * 3600) // the context ends it
-		_ = p.try(ctx, &v1.Probe{TimeoutSeconds: seconds, ProbeHandler: v1.ProbeHandler{Exec: handler.Exec, HTTPGet: handler.HTTPGet, TCPSocket: handler.TCPSocket}})
 	}
 }
 

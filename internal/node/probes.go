@@ -57,7 +57,9 @@ func (p *prober) run(ctx context.Context) {
 }
 
 func (p *prober) stop() {
-	p.cancel()
+	if p != nil {
+		p.cancel()
+	}
 }
 
 // until tries a startup probe until it succeeds (true) or has failed too often.
@@ -180,8 +182,10 @@ func (p *prober) try(ctx context.Context, probe *v1.Probe) error {
 			err = fmt.Errorf("command ended with code %d", code)
 		}
 		return err
+	case probe.GRPC != nil:
+		return p.check(ctx, probe.GRPC)
 	}
-	return fmt.Errorf("the local node knows only httpGet, tcpSocket and exec probes")
+	return fmt.Errorf("the local node knows only httpGet, tcpSocket, grpc and exec probes")
 }
 
 func (p *prober) port(port intstr.IntOrString) (int, error) {
@@ -222,17 +226,14 @@ func (p *prober) get(ctx context.Context, action *v1.HTTPGetAction) error {
 			request.Header.Add(h.Name, h.Value)
 		}
 	}
-	return p.send(request, port, action.Host)
+	return p.send(request, port)
 }
 
-func (p *prober) send(request *http.Request, port int, host string) error {
+func (p *prober) send(request *http.Request, port int) error {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a probe proves liveness, not identity; as the kubelet
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if host != "" {
-				return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
-			}
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return p.pod.Dial(ctx, port)
 		},
 	}

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/fields"
 )
 
 const (
@@ -63,6 +64,7 @@ func (n *Node) registerAgain(ctx context.Context, err error) error {
 
 func (n *Node) object() *v1.Node {
 	level, unenforced := n.Isolation()
+	unenforced = append(unenforced, fields.StatedFields()...)
 	now := metav1.NewTime(n.now())
 	condition := func(kind v1.NodeConditionType, status v1.ConditionStatus, reason, message string) v1.NodeCondition {
 		return v1.NodeCondition{Type: kind, Status: status, Reason: reason, Message: message, LastHeartbeatTime: now, LastTransitionTime: now}

@@ -169,7 +169,7 @@ func (k *kubeletServer) Logs(ctx context.Context, namespace, pod, container stri
 // attempt is the last one: the worker's, or what the status of a pod of a former run says.
 func (k *kubeletServer) attempt(p *shownPod, container string) (int, bool) {
 	attempt, ok := p.attempts[container]
-	for _, list := range [][]v1.ContainerStatus{p.pod.Status.InitContainerStatuses, p.pod.Status.ContainerStatuses} {
+	for _, list := range [][]v1.ContainerStatus{p.pod.Status.InitContainerStatuses, p.pod.Status.ContainerStatuses, p.pod.Status.EphemeralContainerStatuses} {
 		for _, s := range list {
 			if s.Name == container {
 				attempt = max(attempt, int(s.RestartCount))

@@ -49,7 +49,7 @@ func (w *worker) status(now time.Time) v1.PodStatus {
 
 func (w *worker) view(now time.Time) view {
 	v := view{pod: w.pod, hostIP: w.node.hostAddress().String(), startTime: w.startTime, now: now,
-		containers: w.containers, verdict: w.verdict, stopping: w.stopping}
+		containers: w.containers, verdict: w.verdict, stopping: w.stopping, without: w.without}
 	if shown := w.shown.Load(); shown != nil && shown.address.IsValid() {
 		v.podIP = shown.address.String()
 	}
@@ -74,7 +74,7 @@ func (w *worker) show() {
 		if c.running() {
 			s.processes[c.spec.Name] = c.process
 		}
-		if (!c.init || c.sidecar()) && !(c.running() && c.ready) {
+		if (c.app() || c.sidecar()) && !(c.running() && c.ready) {
 			s.ready = false
 		}
 	}

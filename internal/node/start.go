@@ -58,7 +58,24 @@ func podConfig(pod *v1.Pod, dir string) isolation.PodConfig {
 	for _, h := range pod.Spec.HostAliases {
 		c.Hosts = append(c.Hosts, isolation.HostAlias{Address: h.IP, Names: h.Hostnames})
 	}
+	c.Names = namesOf(&pod.Spec)
 	return c
+}
+
+func namesOf(s *v1.PodSpec) isolation.Names {
+	n := isolation.Names{Only: s.DNSPolicy == v1.DNSNone}
+	if s.DNSConfig == nil {
+		return n
+	}
+	n.Servers, n.Searches = s.DNSConfig.Nameservers, s.DNSConfig.Searches
+	for _, o := range s.DNSConfig.Options {
+		text := o.Name
+		if o.Value != nil {
+			text += ":" + *o.Value
+		}
+		n.Options = append(n.Options, text)
+	}
+	return n
 }
 
 func hostname(pod *v1.Pod) string {
@@ -145,6 +162,14 @@ type starter struct {
 	log     string
 }
 
+// terminationPath is where the container finds its termination file.
+func (s starter) terminationPath() string {
+	if path := s.spec.TerminationMessagePath; path != "" {
+		return path
+	}
+	return v1.TerminationMessagePathDefault
+}
+
 func (s starter) terminationFile() string { return filepath.Join(s.dir, "termination") }
 
 // start resolves everything that the container refers to and runs it.
@@ -152,7 +177,7 @@ func (s starter) start(ctx context.Context) (isolation.Process, *logs.File, erro
 	pod := s.pod.DeepCopy()
 	pod.Status.PodIP, pod.Status.HostIP = s.sandbox.Address().String(), s.node.hostAddress().String()
 	v := variables{objects: s.node.objects, facts: s.node.facts, pod: pod}
-	env, args, err := v.resolve(ctx, s.spec, s.node.serviceEnv())
+	env, args, err := v.resolve(ctx, s.spec, append(s.node.serviceEnv(), "FATHOM_TERMINATION_LOG="+s.terminationPath()))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -214,11 +239,7 @@ func (s starter) mounts(values map[string]string) (mounts []isolation.Mount, rel
 			_ = h.Close()
 		}
 	}
-	path := s.spec.TerminationMessagePath
-	if path == "" {
-		path = v1.TerminationMessagePathDefault
-	}
-	mounts = []isolation.Mount{{Source: s.terminationFile(), Target: path}}
+	mounts = []isolation.Mount{{Source: s.terminationFile(), Target: s.terminationPath()}}
 	for _, m := range s.spec.VolumeMounts {
 		dir, ok := s.volumes[m.Name]
 		if !ok {

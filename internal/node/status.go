@@ -3,6 +3,7 @@
 package node
 
 import (
+	"strings"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -33,6 +34,8 @@ type view struct {
 	containers []*container
 	// verdict ends the pod whatever its containers did; empty while there is none.
 	verdict verdict
+	// without lists the fields that are not honoured.
+	without []string
 	// stopping: no container will be started again.
 	stopping bool
 }
@@ -53,12 +56,15 @@ func (v view) status() v1.PodStatus {
 	if v.podIP != "" {
 		s.PodIP, s.PodIPs = v.podIP, []v1.PodIP{{IP: v.podIP}}
 	}
-	s.InitContainerStatuses, s.ContainerStatuses = nil, nil
+	s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses = nil, nil, nil
 	for _, c := range v.containers {
 		cs := v.containerStatus(c)
-		if c.init {
+		switch {
+		case c.init:
 			s.InitContainerStatuses = append(s.InitContainerStatuses, cs)
-		} else {
+		case c.ephemeral:
+			s.EphemeralContainerStatuses = append(s.EphemeralContainerStatuses, cs)
+		default:
 			s.ContainerStatuses = append(s.ContainerStatuses, cs)
 		}
 	}
@@ -106,7 +112,7 @@ func (v view) containerStatus(c *container) v1.ContainerStatus {
 }
 
 func (v view) waitingReason(c *container) string {
-	if !c.init && !v.initialized() {
+	if c.app() && !v.initialized() {
 		return "PodInitializing"
 	}
 	return "ContainerCreating"
@@ -139,6 +145,9 @@ func (v view) count() tally {
 			if c.ended != nil && !again && !c.succeeded() {
 				t.initFailed = true
 			}
+			continue
+		}
+		if c.ephemeral {
 			continue
 		}
 		t.apps++
@@ -205,6 +214,9 @@ func (v view) conditions(s v1.PodStatus) []v1.PodCondition {
 		}
 	}
 	set(v1.PodReady, ready, reason, message)
+	if len(v.without) > 0 {
+		set(FullyHonoured, false, "FieldsNotHonoured", "not honoured: "+strings.Join(v.without, "; "))
+	}
 	if v.verdict.disruption {
 		set(v1.DisruptionTarget, true, v1.PodReasonTerminationByKubelet, v.verdict.message)
 	}
@@ -219,7 +231,7 @@ func (v view) containersReady(s v1.PodStatus) (ok bool, reason, message string) 
 		return false, "PodFailed", ""
 	}
 	for _, c := range v.containers {
-		if (!c.init || c.sidecar()) && !(c.ready && c.running()) {
+		if (c.app() || c.sidecar()) && !(c.ready && c.running()) {
 			return false, "ContainersNotReady", "container " + c.spec.Name + " is not ready"
 		}
 	}

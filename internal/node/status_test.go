@@ -4,6 +4,7 @@ package node
 
 import (
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,6 +76,17 @@ func TestPhase(t *testing.T) {
 		if got := conditionTrue(s.Conditions, v1.DisruptionTarget); got != c.verdict.disruption {
 			t.Errorf("%s: disruption target %t; want %t", c.name, got, c.verdict.disruption)
 		}
+	}
+}
+
+func TestStopSignal(t *testing.T) {
+	for signal, want := range map[v1.Signal]syscall.Signal{"SIGUSR1": syscall.SIGUSR1, "SIGINT": syscall.SIGINT, "SIGNONE": syscall.SIGTERM} {
+		if got := stopSignal(&v1.Container{Lifecycle: &v1.Lifecycle{StopSignal: &signal}}); got != want {
+			t.Errorf("%s: %v; want %v", signal, got, want)
+		}
+	}
+	if got := stopSignal(&v1.Container{}); got != syscall.SIGTERM {
+		t.Errorf("without a wish: %v", got)
 	}
 }
 

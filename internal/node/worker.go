@@ -31,6 +31,8 @@ type worker struct {
 	volumes    map[string]string // directories by name of volume; nil until prepared
 	containers []*container
 	verdict    verdict
+	refusal    string   // what of the pod is refused
+	without    []string // what the pod runs without
 
 	preparing    bool
 	prepareDelay time.Duration
@@ -73,6 +75,8 @@ func newWorker(n *Node, pod *v1.Pod) *worker {
 	for i := range pod.Spec.Containers {
 		w.containers = append(w.containers, &container{spec: &pod.Spec.Containers[i]})
 	}
+	w.refusal, w.without = judge(pod, n.runtime.Level())
+	w.addEphemeral()
 	w.show()
 	return w
 }
@@ -124,8 +128,8 @@ func (w *worker) begin() {
 		w.restoreLost()
 		w.end(verdict{ReasonLost, "Fathom stopped while the pod was running; its processes are gone", true})
 	default:
-		if what := unsupported(w.pod); what != "" {
-			w.end(verdict{reason: ReasonUnsupported, message: "the local node does not support " + what + "; run this pod on another node"})
+		if w.refusal != "" {
+			w.end(verdict{reason: ReasonUnsupported, message: "the local node does not support " + w.refusal + "; run this pod on another node"})
 		}
 	}
 	if w.pod.DeletionTimestamp != nil {
@@ -153,7 +157,7 @@ func isFinal(p v1.PodPhase) bool { return p == v1.PodSucceeded || p == v1.PodFai
 
 // ranBefore tells whether an earlier run of the node has started a container of the pod.
 func ranBefore(s *v1.PodStatus) bool {
-	for _, list := range [][]v1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses} {
+	for _, list := range [][]v1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses} {
 		for _, c := range list {
 			if c.ContainerID != "" {
 				return true
@@ -166,7 +170,7 @@ func ranBefore(s *v1.PodStatus) bool {
 // restoreLost takes over what the status says of containers, and marks as ended those that ran.
 func (w *worker) restoreLost() {
 	known := map[string]v1.ContainerStatus{}
-	for _, list := range [][]v1.ContainerStatus{w.pod.Status.InitContainerStatuses, w.pod.Status.ContainerStatuses} {
+	for _, list := range [][]v1.ContainerStatus{w.pod.Status.InitContainerStatuses, w.pod.Status.ContainerStatuses, w.pod.Status.EphemeralContainerStatuses} {
 		for _, s := range list {
 			known[s.Name] = s
 		}
@@ -229,8 +233,23 @@ func (w *worker) stop(grace time.Duration) {
 	}
 	if !w.stopping {
 		w.stopping = true
-		for _, c := range w.containers {
+		w.terminateNext()
+	}
+}
+
+// terminateNext asks all containers to end but sidecars, which end after them, the last one first.
+func (w *worker) terminateNext() {
+	busy := false
+	for _, c := range w.containers {
+		if !c.sidecar() && !c.idle() {
+			busy = true
 			w.terminate(c)
+		}
+	}
+	for i := len(w.containers) - 1; i >= 0 && !busy; i-- {
+		if c := w.containers[i]; c.sidecar() && !c.idle() {
+			w.terminate(c)
+			return
 		}
 	}
 }
@@ -247,6 +266,7 @@ func (w *worker) deadline() time.Time {
 
 // stopContainers kills what has outlived the grace period.
 func (w *worker) stopContainers(now time.Time) {
+	w.terminateNext()
 	if now.Before(w.killAt) {
 		return
 	}
@@ -269,7 +289,7 @@ func (w *worker) finishIfDone(time.Time) {
 		}
 	}
 	for _, c := range w.containers {
-		if !c.init && (!c.idle() || c.ended == nil || restarts(policy, c, c.ended.ExitCode)) {
+		if c.app() && (!c.idle() || c.ended == nil || restarts(policy, c, c.ended.ExitCode)) {
 			return
 		}
 	}
@@ -339,6 +359,8 @@ func (w *worker) untilNext() time.Duration {
 // update takes over a new version of the pod object.
 func (w *worker) update(pod *v1.Pod) {
 	w.pod = pod
+	_, w.without = judge(pod, w.node.runtime.Level())
+	w.addEphemeral()
 	w.node.enforcer.update(pod)
 	if pod.DeletionTimestamp == nil {
 		return

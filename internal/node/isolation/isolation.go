@@ -65,6 +65,15 @@ type PodConfig struct {
 	Namespace, Subdomain string
 	// Hosts are further lines of the hosts file.
 	Hosts []HostAlias
+	// Names says how names are resolved; the zero value means as the cluster does.
+	Names Names
+}
+
+// Names is what a pod adds to how names are resolved.
+type Names struct {
+	// Only: without what the cluster says.
+	Only                       bool
+	Servers, Searches, Options []string
 }
 
 // HostAlias is a line of a hosts file.

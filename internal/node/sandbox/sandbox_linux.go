@@ -197,7 +197,7 @@ func (p *pod) writeNames() error {
 	files := map[string]string{
 		"hosts":       p.hosts(),
 		"hostname":    p.config.Hostname + "\n",
-		"resolv.conf": resolvConf(p.runtime.net.Gateway(), p.config.Namespace),
+		"resolv.conf": resolvConf(p.runtime.net.Gateway(), p.config.Namespace, p.config.Names),
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(p.etc, name), []byte(content), 0o644); err != nil { //nolint:gosec // read by every container
@@ -230,9 +230,27 @@ func (p *pod) hosts() string {
 	return b.String()
 }
 
-func resolvConf(server netip.Addr, namespace string) string {
-	return fmt.Sprintf("nameserver %s\nsearch %s.svc.%s svc.%s %s\noptions ndots:5\n",
-		server, namespace, network.ClusterDomain, network.ClusterDomain, network.ClusterDomain)
+// resolvConf begins with the cluster's server, search list and options, unless the pod wants its own only. Of an option
+// that is there twice the resolver takes the last.
+func resolvConf(server netip.Addr, namespace string, own isolation.Names) string {
+	servers, options := own.Servers, own.Options
+	searches := own.Searches
+	if !own.Only {
+		servers = append([]string{server.String()}, servers...)
+		searches = append([]string{namespace + ".svc." + network.ClusterDomain, "svc." + network.ClusterDomain, network.ClusterDomain}, searches...)
+		options = append([]string{"ndots:5"}, options...)
+	}
+	var b strings.Builder
+	for _, s := range servers {
+		fmt.Fprintf(&b, "nameserver %s\n", s)
+	}
+	if len(searches) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(searches, " "))
+	}
+	if len(options) > 0 {
+		fmt.Fprintf(&b, "options %s\n", strings.Join(options, " "))
+	}
+	return b.String()
 }
 
 // Address of the pod.
