@@ -141,29 +141,29 @@ func (v view) count() tally {
 			t.busy++
 		}
 		again := c.ended != nil && restarts(v.pod.Spec.RestartPolicy, c, c.ended.ExitCode)
-		if c.init {
-			if c.ended != nil && !again && !c.succeeded() {
-				t.initFailed = true
-			}
-			continue
-		}
-		if c.ephemeral {
-			continue
-		}
-		t.apps++
 		switch {
-		case c.running():
-			continue
-		case c.ended == nil && c.attempt == 0:
-			t.waiting++
-		case c.succeeded():
-			t.succeeded++
-		}
-		if again && c.idle() && !v.stopping {
-			t.again++
+		case c.init:
+			t.initFailed = t.initFailed || c.ended != nil && !again && !c.succeeded()
+		case c.app():
+			t.app(c, again && !v.stopping)
 		}
 	}
 	return t
+}
+
+func (t *tally) app(c *container, again bool) {
+	t.apps++
+	switch {
+	case c.running():
+		return
+	case c.ended == nil && c.attempt == 0:
+		t.waiting++
+	case c.succeeded():
+		t.succeeded++
+	}
+	if again && c.idle() {
+		t.again++
+	}
 }
 
 // phase is decided as a kubelet decides it; a final phase waits until nothing runs any more.
