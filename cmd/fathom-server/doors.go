@@ -176,7 +176,7 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	}
 	metrics := prometheus.NewRegistry()
 	infer, err := gateway.New(gateway.Options{
-		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("gateway"),
+		Authenticator: authenticator, Authorizer: authorizer, Record: p.recordMany("gateway"),
 		Backends: p.targets.find, Capture: p.captured.Append, Metrics: metrics,
 	})
 	if err != nil {

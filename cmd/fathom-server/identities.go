@@ -86,6 +86,13 @@ func (p *platform) record(door string) identity.Recorder {
 	}
 }
 
+// recordMany is the recorder of a door that is asked the same thing again and again: equal decisions share lines.
+func (p *platform) recordMany(door string) identity.Recorder {
+	return func(user identity.User, a identity.Action, r *http.Request, decision error) error {
+		return p.repeats.Append(r.Context(), entry(door, user, a, objectOf(a)+queryless(r), r.RemoteAddr, decision))
+	}
+}
+
 // queryless is the path of the request, which never carries values of data.
 func queryless(r *http.Request) string { return " " + r.Method + " " + r.URL.EscapedPath() }
 

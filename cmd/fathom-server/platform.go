@@ -52,6 +52,7 @@ type platform struct {
 	lake     *lake.Store
 	tracking *tracking.Store
 	audit    *audit.Log
+	repeats  *audit.Repeats
 	ledger   *staging.Ledger
 	sources  *source.Index
 	captured *capture.Store
@@ -155,7 +156,8 @@ func (p *platform) openStores(context.Context) error {
 	if p.audit, err = audit.Open(audit.Options{Dir: p.path("audit")}); err != nil {
 		return err
 	}
-	p.onStop(func(context.Context) error { return p.audit.Close() })
+	p.repeats = audit.NewRepeats(p.audit, nil)
+	p.onStop(func(context.Context) error { return errors.Join(p.repeats.Close(), p.audit.Close()) })
 	if p.ledger, err = staging.OpenLedger(p.path("staging")); err != nil {
 		return err
 	}

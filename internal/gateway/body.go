@@ -28,7 +28,7 @@ func (g *gateway) read(r *http.Request, x *exchange) (free func(), err error) {
 	if err := g.memory.Acquire(r.Context(), length); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, "", err)
 	}
-	x.body = make([]byte, length)
+	x.body = x.borrow(int(length))
 	if _, err := io.ReadFull(r.Body, x.body); err != nil {
 		g.memory.Release(length)
 		return nil, broken(err)

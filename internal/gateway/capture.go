@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -83,19 +82,15 @@ func (m *metadata) of(ctx context.Context, g *gateway, x *exchange) (*layout, er
 
 // ask gets the metadata from the replica that has just answered.
 func (g *gateway) ask(ctx context.Context, x *exchange) (oip.Metadata, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
 	var m oip.Metadata
-	r := &http.Request{
-		Method: http.MethodGet, Host: x.slot.address, Header: http.Header{},
-		URL: &url.URL{Scheme: "http", Host: x.slot.address, Path: strings.TrimSuffix(x.path, "/infer")},
-	}
-	response, err := g.transport.RoundTrip(r.WithContext(ctx))
+	address := x.slot.address
+	head := appendHead(nil, http.MethodGet, strings.TrimSuffix(x.path, "/infer"), address, nil, 0)
+	response, wire, err := g.wires.ask(ctx, address, head, nil, time.Now().Add(2*time.Second))
 	if err != nil {
 		return m, fault.Wrap(fault.Unavailable, "capture", err)
 	}
-	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, whole))
+	g.wires.done(wire, err == nil && len(text) < whole && !response.Close)
 	if err == nil && response.StatusCode == http.StatusOK {
 		err = json.Unmarshal(text, &m)
 	} else if err == nil {

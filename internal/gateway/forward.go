@@ -3,15 +3,15 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/oip"
@@ -22,9 +22,6 @@ const (
 	attempts = 3       // replicas that may break while they hold one request: it may be what breaks them
 	whole    = 1 << 20 // bytes of an answer that are held back until it is complete
 )
-
-// errHeld is the cause of a context that ended because no replica became free.
-var errHeld = errors.New("held too long")
 
 // passed are the request headers a replica gets; credentials never reach it.
 var passed = []string{"Content-Type", "Content-Encoding", "Accept", oip.HeaderLength}
@@ -47,6 +44,22 @@ type exchange struct {
 	answered http.Header
 	answer   []byte // whole, unless rest is set
 	rest     io.ReadCloser
+	borrowed []*[]byte // given back when the exchange is over
+}
+
+// borrow takes a buffer until the exchange is over.
+func (x *exchange) borrow(n int) []byte {
+	b := borrow(n)
+	x.borrowed = append(x.borrowed, b)
+	return *b
+}
+
+// over gives the buffers back: nothing of the request or answer may be used any more.
+func (x *exchange) over() {
+	for _, b := range x.borrowed {
+		giveBack(b)
+	}
+	x.borrowed = nil
 }
 
 func (g *gateway) live(w http.ResponseWriter, r *http.Request) {
@@ -86,6 +99,7 @@ func (g *gateway) lookup(r *http.Request) (Target, error) {
 func (g *gateway) forward(w http.ResponseWriter, r *http.Request) {
 	x, err := g.exchange(r)
 	if err == nil {
+		defer x.over()
 		err = g.deliver(r.Context(), x)
 	}
 	if err != nil {
@@ -103,6 +117,7 @@ func (g *gateway) infer(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, err)
 		return
 	}
+	defer x.over()
 	free, err := g.read(r, x)
 	if err == nil {
 		defer free()
@@ -152,10 +167,9 @@ func (g *gateway) exchange(r *http.Request) (*exchange, error) {
 
 // deliver sends the request to replicas until one has answered.
 func (g *gateway) deliver(ctx context.Context, x *exchange) error {
-	held, cancel := context.WithTimeoutCause(ctx, g.Hold, errHeld)
-	defer cancel()
+	var hold time.Time // when it gives up waiting for a free replica; counted from the first wait
 	for broken := 0; ; {
-		s, err := x.pool.acquire(held)
+		s, err := x.pool.acquire(ctx, &hold)
 		if err != nil {
 			return err
 		}
@@ -181,58 +195,65 @@ const (
 )
 
 // try sends the request to one replica.
-func (g *gateway) try(ctx context.Context, x *exchange) (v verdict, err error) {
-	limited, cancel := context.WithTimeout(ctx, g.Timeout)
-	defer func() {
-		if x.rest == nil {
-			cancel()
-			x.pool.release(x.slot)
-			return
-		}
-		x.rest = &closer{x.rest, func() { cancel(); x.pool.release(x.slot) }}
-	}()
-	response, err := g.transport.RoundTrip(x.request(limited))
+func (g *gateway) try(ctx context.Context, x *exchange) (verdict, error) {
+	limit := time.Now().Add(g.Timeout)
+	head := borrow(512 + min(len(x.body), inOneWrite))
+	*head = appendHead((*head)[:0], x.verb, x.path, x.slot.address, x.head, len(x.body))
+	response, wire, err := g.wires.ask(ctx, x.slot.address, *head, x.body, limit)
+	giveBack(head)
 	if err == nil {
-		x.answer, err = io.ReadAll(io.LimitReader(response.Body, whole))
-	}
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return final, fault.Wrap(fault.Unavailable, "", ctx.Err())
-	case limited.Err() != nil:
-		return final, fault.New(fault.Unavailable, "", "version %d of endpoint %s has not answered within %s", x.slot.target.Version, x.name, g.Timeout)
-	default:
-		x.pool.distrust(x.slot.address)
-		if isDial(err) {
-			v = refused
-		} else {
-			v = broke
+		x.answer, err = x.read(response)
+		if err != nil {
+			g.wires.done(wire, false)
 		}
-		return v, fault.New(fault.Unavailable, "", "the replicas of endpoint %s break their connections", x.name)
+	}
+	if err != nil {
+		defer x.pool.release(x.slot)
+		return g.failed(ctx, x, err)
 	}
 	if response.StatusCode == http.StatusServiceUnavailable {
-		_ = response.Body.Close()
+		g.wires.done(wire, false)
 		x.pool.distrust(x.slot.address)
+		x.pool.release(x.slot)
 		return refused, fault.New(fault.Unavailable, "", "the replicas of endpoint %s are stopping", x.name)
 	}
 	x.status, x.answered = response.StatusCode, response.Header
 	if len(x.answer) < whole {
-		return final, response.Body.Close()
+		g.wires.done(wire, !response.Close)
+		x.pool.release(x.slot)
+		return final, nil
 	}
-	x.rest = response.Body
+	x.rest = &closer{response.Body, func(complete bool) {
+		g.wires.done(wire, complete && !response.Close)
+		x.pool.release(x.slot)
+	}}
 	return final, nil
 }
 
-func (x *exchange) request(ctx context.Context) *http.Request {
-	r := &http.Request{
-		Method: x.verb, URL: &url.URL{Scheme: "http", Host: x.slot.address, Path: x.path}, Host: x.slot.address,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: x.head, ContentLength: int64(len(x.body)),
+// read takes the answer, or its beginning.
+func (x *exchange) read(r *http.Response) ([]byte, error) {
+	if r.ContentLength < 0 || r.ContentLength >= whole {
+		return io.ReadAll(io.LimitReader(r.Body, whole))
 	}
-	if len(x.body) > 0 {
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.body)), nil }
-		r.Body, _ = r.GetBody()
+	answer := x.borrow(int(r.ContentLength))
+	_, err := io.ReadFull(r.Body, answer)
+	return answer, err
+}
+
+// failed says what an error of the connection means.
+func (g *gateway) failed(ctx context.Context, x *exchange, err error) (verdict, error) {
+	switch {
+	case ctx.Err() != nil:
+		return final, fault.Wrap(fault.Unavailable, "", ctx.Err())
+	case errors.Is(err, os.ErrDeadlineExceeded) && !isDial(err):
+		return final, fault.New(fault.Unavailable, "", "version %d of endpoint %s has not answered within %s", x.slot.target.Version, x.name, g.Timeout)
 	}
-	return r.WithContext(ctx)
+	x.pool.distrust(x.slot.address)
+	v := broke
+	if isDial(err) {
+		v = refused
+	}
+	return v, fault.New(fault.Unavailable, "", "the replicas of endpoint %s break their connections", x.name)
 }
 
 // write sends the answer to the client.
@@ -265,15 +286,17 @@ func (x *exchange) write(w http.ResponseWriter) {
 	}
 }
 
-// closer gives the slot back when the rest of the answer has been read.
+// closer gives the connection and the slot back when the rest of the answer has been read, or will not be.
 type closer struct {
 	io.ReadCloser
-	done func()
+	done func(complete bool)
 }
 
+// Close asks for one byte more, to know whether the end was reached.
 func (c *closer) Close() error {
-	defer c.done()
-	return c.ReadCloser.Close()
+	n, err := c.Read(make([]byte, 1))
+	c.done(n == 0 && errors.Is(err, io.EOF))
+	return nil
 }
 
 // isDial reports whether no connection came about.

@@ -5,7 +5,6 @@ package gateway
 import (
 	"container/list"
 	"context"
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -74,9 +73,9 @@ func (p *pool) refresh(target Target) {
 	}
 }
 
-// acquire waits for a replica with room. Errors: Unavailable when ctx ends first, Exhausted when too many wait already,
-// NotFound when the endpoint goes.
-func (p *pool) acquire(ctx context.Context) (slot, error) {
+// acquire waits for a replica with room, until hold, which is set at the first wait. Errors: Unavailable when ctx or the time
+// ends first, Exhausted when too many wait already, NotFound when the endpoint goes.
+func (p *pool) acquire(ctx context.Context, hold *time.Time) (slot, error) {
 	p.mu.Lock()
 	if p.waiting.Len() == 0 {
 		if s, ok := p.choose(); ok {
@@ -98,19 +97,26 @@ func (p *pool) acquire(ctx context.Context) (slot, error) {
 	p.mu.Unlock()
 	p.use.waiting.Inc()
 	defer p.use.waiting.Dec()
+	if hold.IsZero() {
+		*hold = time.Now().Add(p.g.Hold)
+	}
+	patience := time.NewTimer(time.Until(*hold))
+	defer patience.Stop()
 	select {
 	case s, ok := <-w.granted:
 		if !ok {
 			return slot{}, noEndpoint(p.name)
 		}
 		return s, nil
+	case <-patience.C:
+		return slot{}, p.leave(nil, w, place)
 	case <-ctx.Done():
-		return slot{}, p.leave(ctx, w, place)
+		return slot{}, p.leave(ctx.Err(), w, place)
 	}
 }
 
-// leave gives up waiting; a slot that was granted meanwhile goes to the next.
-func (p *pool) leave(ctx context.Context, w *waiter, place *list.Element) error {
+// leave gives up waiting, because of err or because it was held too long; a slot that was granted meanwhile goes to the next.
+func (p *pool) leave(err error, w *waiter, place *list.Element) error {
 	p.mu.Lock()
 	p.waiting.Remove(place)
 	ready := len(p.target.Addresses)
@@ -122,8 +128,8 @@ func (p *pool) leave(ctx context.Context, w *waiter, place *list.Element) error 
 		}
 	default:
 	}
-	if !errors.Is(context.Cause(ctx), errHeld) {
-		return fault.Wrap(fault.Unavailable, "", context.Cause(ctx))
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, "", err)
 	}
 	return fault.New(fault.Unavailable, "", "endpoint %s has no free replica (%d are ready) after %s", p.name, ready, p.g.Hold).
 		WithHint("see why with `fathom status`")

@@ -4,7 +4,6 @@ package gateway
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -72,9 +71,9 @@ type Options struct {
 
 type gateway struct {
 	Options
-	transport *http.Transport
-	memory    *semaphore.Weighted
-	metrics   *metrics
+	wires   *wires
+	memory  *semaphore.Weighted
+	metrics *metrics
 
 	mu    sync.Mutex
 	pools map[ref.Name]*pool
@@ -95,12 +94,7 @@ func New(opt Options) (http.Handler, error) {
 		return nil, err
 	}
 	g := &gateway{
-		Options: opt, memory: semaphore.NewWeighted(opt.Memory), metrics: m, pools: map[ref.Name]*pool{},
-		transport: &http.Transport{ // no proxy: replicas are neighbours
-			DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-			MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, DisableCompression: true,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
+		Options: opt, memory: semaphore.NewWeighted(opt.Memory), metrics: m, pools: map[ref.Name]*pool{}, wires: newWires(),
 	}
 	return identity.NewMux(g.routes(), identity.MuxOptions{
 		Authenticator: opt.Authenticator, Authorizer: opt.Authorizer, Record: opt.Record, Fail: fail,

@@ -5,7 +5,9 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
+	"encoding/binary"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,11 +67,7 @@ func (a *cachedAuthorizer) Authorize(ctx context.Context, user User, action Acti
 	if action.Group == "" {
 		action.Group = Group
 	}
-	key, err := decisionKey(user, action)
-	if err != nil {
-		return fault.Wrap(fault.Internal, "authorize", err)
-	}
-	_, err = a.answers.get(ctx, key, func(ctx context.Context) (struct{}, error) {
+	_, err := a.answers.get(ctx, decisionKey(user, action), func(ctx context.Context) (struct{}, error) {
 		allowed, reason, err := a.access(ctx, user, action)
 		if err != nil {
 			return struct{}{}, fault.Wrap(fault.Unavailable, "authorize", err)
@@ -90,14 +88,29 @@ func refusal(user User, action Action, reason string) error {
 	return e
 }
 
-// decisionKey covers everything that the answer may depend on; JSON keeps the fields apart.
-func decisionKey(user User, action Action) ([sha256.Size]byte, error) {
-	action.Data = false
-	b, err := json.Marshal(struct {
-		User   User
-		Action Action
-	}{user, action})
-	return sha256.Sum256(b), err
+// decisionKey covers everything that the answer may depend on; lengths keep the fields apart.
+func decisionKey(user User, action Action) [sha256.Size]byte {
+	b := make([]byte, 0, 512)
+	for _, field := range []string{action.Verb, action.Group, action.Resource, action.Subresource, action.Namespace, action.Name, user.Name, user.UID} {
+		b = appendField(b, field)
+	}
+	b = appendFields(b, user.Groups)
+	for _, key := range slices.Sorted(maps.Keys(user.Extra)) {
+		b = appendFields(appendField(b, key), user.Extra[key])
+	}
+	return sha256.Sum256(b)
+}
+
+func appendField(b []byte, field string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(field))), field...)
+}
+
+func appendFields(b []byte, fields []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(fields)))
+	for _, field := range fields {
+		b = appendField(b, field)
+	}
+	return b
 }
 
 // String is the action as people read it: "get datasets/data voice in neurology".

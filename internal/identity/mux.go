@@ -68,6 +68,9 @@ func NewMux(routes []Route, opt MuxOptions) (http.Handler, error) {
 			return nil, err
 		}
 	}
+	m.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		m.fail(w, r, fault.New(fault.NotFound, "route", "there is no %s %s", r.Method, r.URL.Path))
+	})
 	return m, nil
 }
 
@@ -105,10 +108,6 @@ func (m *guardedMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := m.origin.Check(r); err != nil {
 		m.fail(w, r, fault.New(fault.Forbidden, "authorize", "a page of another site may not do this"))
-		return
-	}
-	if _, pattern := m.mux.Handler(r); pattern == "" {
-		m.fail(w, r, fault.New(fault.NotFound, "route", "there is no %s %s", r.Method, r.URL.Path))
 		return
 	}
 	m.mux.ServeHTTP(w, r)
