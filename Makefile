@@ -12,7 +12,8 @@ ROOT := $(CURDIR)
 TOOLS := $(ROOT)/.tools
 BIN := $(ROOT)/bin
 KUBE := k8s.io/component-base/version
-LDFLAGS := -s -w -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36
+VERSION ?= $(shell git describe --tags --match 'v*' 2>/dev/null || echo v0.1.0-dev)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36
 ONNXRUNTIME_NPM := onnxruntime-node@1.30.0
 UV := uv==0.13.9
 PACKAGES := chromium

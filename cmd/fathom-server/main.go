@@ -13,6 +13,9 @@ import (
 	"fathom.dev/fathom/internal/fault"
 )
 
+// version is set when the binary is built.
+var version = "v0.1.0-dev"
+
 func main() {
 	// The control plane's heap is mostly caches that live long: collecting earlier saves some 50 MB for little time.
 	debug.SetGCPercent(40)
@@ -21,6 +24,7 @@ func main() {
 		Short:         "The server side of Fathom",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version,
 	}
 	root.AddCommand(newUp(), newKube(), newDoctor())
 	if err := root.Execute(); err != nil {

@@ -155,7 +155,7 @@ func (p *platform) announce(ctx context.Context, c client.Client) error {
 	}
 	where := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "fathom-system", Name: "fathom-doors"},
-		Data:       map[string]string{"url": p.doors.url(), "s3": "https://" + p.doors.s3.Addr().String(), "ca.crt": string(p.control.CA())},
+		Data:       map[string]string{"url": p.doors.url(), "s3": "https://" + p.doors.s3.Addr().String(), "ca.crt": string(p.control.CA()), "version": version},
 	}
 	err := c.Create(ctx, where)
 	if apierrors.IsAlreadyExists(err) {

@@ -22,7 +22,8 @@ func newApply(g *global) *cobra.Command {
 	var files []string
 	cmd := &cobra.Command{
 		Use:     "apply -f FILE_OR_FOLDER",
-		Short:   "Declare objects: upload their code, SQL and pages, and hand them to Fathom",
+		Short:   "Declare objects; their code, SQL and pages are uploaded",
+		Long:    "Declare the objects of YAML files, workspaces first. The code, SQL and pages that they name are uploaded. What is the same as before changes nothing.",
 		Example: "  fathom apply -f study/\n  fathom apply -f study.yaml -n neurology",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,12 +64,12 @@ func apply(ctx context.Context, c *connection, g *global, objects []declared, ou
 			return d.wrap("", err)
 		}
 		results = append(results, map[string]string{"object": d.title(), "outcome": outcome})
-		if !g.json() {
+		if !g.forPrograms() {
 			fmt.Fprintf(out, "%s %s\n", d.title(), outcome)
 		}
 	}
-	if g.json() {
-		return printJSON(out, results)
+	if g.forPrograms() {
+		return g.encode(out, results)
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -45,8 +47,6 @@ func defaultState() string {
 	return filepath.Join(home, ".fathom")
 }
 
-func (g *global) json() bool { return g.output == "json" }
-
 // connection reaches the Kubernetes API and Fathom's doors as the kubeconfig's user.
 type connection struct {
 	client client.Client
@@ -59,12 +59,12 @@ type connection struct {
 
 // connect reads the kubeconfig and finds the doors.
 func (g *global) connect(ctx context.Context) (*connection, error) {
-	config, err := g.restConfig()
+	config, _, err := g.restConfig()
 	if err != nil {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, authenticationv1.AddToScheme, authorizationv1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -112,7 +112,8 @@ func unreachable(host string, err error) error {
 	return fromAPI(err)
 }
 
-func (g *global) restConfig() (*rest.Config, error) {
+// restConfig reads the kubeconfig and says which file it was.
+func (g *global) restConfig() (*rest.Config, string, error) {
 	path := g.kubeconfig
 	if path == "" {
 		path = os.Getenv("KUBECONFIG")
@@ -121,11 +122,11 @@ func (g *global) restConfig() (*rest.Config, error) {
 		path = filepath.Join(g.state, "kubeconfig")
 	}
 	if _, err := os.Stat(path); err != nil {
-		return nil, fault.New(fault.Unavailable, "kubeconfig", "%s is not there", path).
+		return nil, path, fault.New(fault.Unavailable, "kubeconfig", "%s is not there", path).
 			WithHint("start Fathom with `fathom up --state %s`, or name a kubeconfig with --kubeconfig", g.state)
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
-	return config, fault.Wrap(fault.Invalid, "kubeconfig "+path, err)
+	return config, path, fault.Wrap(fault.Invalid, "kubeconfig "+path, err)
 }
 
 // in connects and settles which workspace the verb is about.
@@ -156,6 +157,9 @@ func (g *global) in(ctx context.Context) (*connection, error) {
 	return nil, fault.New(fault.Invalid, "workspace", "there are several: %s", strings.Join(names, ", ")).WithHint("name one with -n")
 }
 
+// whoAmI is the next step of who may not.
+const whoAmI = "`fathom login` tells who you are and what you may do; a member's role stands in the Workspace"
+
 // fromAPI gives an error of the Kubernetes API a kind.
 func fromAPI(err error) error {
 	switch {
@@ -164,7 +168,7 @@ func fromAPI(err error) error {
 	case apierrors.IsNotFound(err):
 		return &fault.Error{Kind: fault.NotFound, Err: err}
 	case apierrors.IsForbidden(err):
-		return &fault.Error{Kind: fault.Forbidden, Err: err}
+		return &fault.Error{Kind: fault.Forbidden, Err: err, Hint: whoAmI}
 	case apierrors.IsUnauthorized(err):
 		return &fault.Error{Kind: fault.Unauthenticated, Err: err, Hint: "the kubeconfig's certificate may have expired: `fathom up` renews it"}
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
@@ -215,7 +219,11 @@ func (c *connection) call(ctx context.Context, method, path string, body io.Read
 	if told.Error == "" {
 		told.Error = response.Status
 	}
-	return nil, &fault.Error{Kind: told.Kind, Err: errors.New(told.Error)}
+	answer := &fault.Error{Kind: told.Kind, Err: errors.New(told.Error)}
+	if told.Kind == fault.Forbidden {
+		answer.Hint = whoAmI
+	}
+	return nil, answer
 }
 
 // ask sends JSON to a door of the workspace and decodes the JSON answer.

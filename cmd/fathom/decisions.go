@@ -55,8 +55,8 @@ func decision(g *global, verb, action, short string) *cobra.Command {
 			if err := c.ask(cmd.Context(), "POST", c.path("/models/%s/promotion", url.PathEscape(args[0])), body, &answer); err != nil {
 				return err
 			}
-			if g.json() {
-				return printJSON(cmd.OutOrStdout(), answer)
+			if g.forPrograms() {
+				return g.encode(cmd.OutOrStdout(), answer)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s of model %s: version %d, by %s\n", action, args[0], answer.Version, answer.By)
 			return nil
@@ -98,8 +98,8 @@ func newReplay(g *global) *cobra.Command {
 			if err := c.ask(cmd.Context(), "POST", path, nil, &answer); err != nil {
 				return err
 			}
-			if g.json() {
-				err = printJSON(cmd.OutOrStdout(), answer)
+			if g.forPrograms() {
+				err = g.encode(cmd.OutOrStdout(), answer)
 			} else {
 				fmt.Fprintln(cmd.OutOrStdout(), answer.Message)
 			}
@@ -116,8 +116,10 @@ func newReplay(g *global) *cobra.Command {
 func newPredict(g *global) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
-		Use:     "predict ENDPOINT",
-		Short:   "Ask an endpoint: an Open Inference request, or {feature: value} from the model's example",
+		Use:   "predict ENDPOINT",
+		Short: "Ask an endpoint, with features and their values",
+		Long: "Ask an endpoint. The question is a JSON object of features and values, or an Open Inference request; without one, the first example of the " +
+			"model's own evaluation.",
 		Example: "  fathom predict parkinsons                      # the example of the model's own evaluation\n  fathom predict parkinsons -d '{\"jitter\": 0.01, \"shimmer\": 0.3}'\n  fathom predict parkinsons -d @request.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -143,7 +145,7 @@ func newPredict(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.json() {
+			if g.forPrograms() {
 				_, err = cmd.OutOrStdout().Write(answer)
 				return err
 			}

@@ -43,8 +43,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.As(err, &silent):
 		return int(silent)
+	case errors.Is(err, syscall.EPIPE): // whoever read the output has seen enough
+		return 0
+	case ctx.Err() != nil:
+		return interrupted
 	}
-	fmt.Fprintln(stderr, "error:", err)
+	fmt.Fprintln(stderr, colour(stderr, "31", "error:"), err)
 	return exitCode(err)
 }
 
@@ -52,28 +56,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
-
-// exitCode: 2 wrong use or a wrong object, 3 conflict, 4 not reachable or not ready, 5 damage, 6 not allowed,
-// 7 no room, 8 not found, 1 anything else.
-func exitCode(err error) int {
-	switch fault.KindOf(err) {
-	case fault.Invalid, fault.TooLarge:
-		return 2
-	case fault.Conflict:
-		return 3
-	case fault.Unavailable:
-		return 4
-	case fault.Corrupt:
-		return 5
-	case fault.Forbidden, fault.Unauthenticated:
-		return 6
-	case fault.Exhausted:
-		return 7
-	case fault.NotFound:
-		return 8
-	}
-	return 1
-}
 
 // newRoot lists every verb.
 func newRoot() *cobra.Command {
@@ -84,6 +66,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Version:       version,
 		Args:          cobra.ArbitraryArgs,
+		Example:       "  fathom up                  # the whole platform, in one directory, until Ctrl-C\n  fathom apply -f study/\n  fathom status --watch",
 
 		SuggestionsMinimumDistance: 2,
 	}
@@ -99,28 +82,47 @@ func newRoot() *cobra.Command {
 	}
 	g := &global{}
 	flags := root.PersistentFlags()
-	flags.StringVar(&g.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, then <state>/kubeconfig)")
-	flags.StringVar(&g.state, "state", defaultState(), "state directory of fathom up on this machine")
+	flags.StringVar(&g.kubeconfig, "kubeconfig", "", "kubeconfig file (default $KUBECONFIG, then kubeconfig in the state directory)")
+	flags.StringVar(&g.state, "state", defaultState(), "state directory of fathom up on this machine ($FATHOM_STATE)")
 	flags.StringVarP(&g.workspace, "workspace", "n", "", "workspace (default: the only one there is)")
-	flags.StringVarP(&g.output, "output", "o", "", "output format: json, wide (nothing is cut), or empty for people")
+	flags.StringVarP(&g.output, "output", "o", "", "output: json or yaml for programs, wide for lines that are not cut; default for people")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return g.check() }
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.New(fault.Invalid, cmd.CommandPath(), "%v", err).WithHint("see `%s --help`", cmd.CommandPath())
 	})
-	root.AddCommand(
-		newUp(g), newApply(g), newPlan(g), newStatus(g), newShow(g), newPut(g), newLogs(g), newRuns(g), newWhy(g), newSQL(g),
-		newPredict(g), newPromote(g), newRollback(g), newReplay(g), newRetry(g), newOpen(g), newDoctor(g), newDelete(g),
-	)
-	for _, cmd := range root.Commands() {
-		cmd.Args = usage(cmd, cmd.Args)
-	}
+	addVerbs(root, g)
+	describe(root, g)
 	return root
+}
+
+// group is a heading of the list of verbs.
+type group struct {
+	id, title string
+	verbs     []*cobra.Command
+}
+
+func addVerbs(root *cobra.Command, g *global) {
+	groups := []group{
+		{"declare", "Declare:", []*cobra.Command{newApply(g), newPlan(g), newPut(g), newDelete(g)}},
+		{"look", "Look:", []*cobra.Command{newStatus(g), newShow(g), newRuns(g), newLogs(g), newWhy(g), newDiff(g), newSubject(g), newSQL(g), newOpen(g)}},
+		{"act", "Act:", []*cobra.Command{newPredict(g), newPromote(g), newRollback(g), newReplay(g), newRetry(g)}},
+		{"keep", "Run and keep:", []*cobra.Command{newUp(g), newDoctor(g), newLogin(g), newVersion(g)}},
+	}
+	for _, one := range groups {
+		root.AddGroup(&cobra.Group{ID: one.id, Title: one.title})
+		for _, cmd := range one.verbs {
+			cmd.GroupID = one.id
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("keep")
+	root.SetCompletionCommandGroupID("keep")
 }
 
 // check refuses output formats that there are not.
 func (g *global) check() error {
-	if formats := []string{"", "json", "wide"}; !slices.Contains(formats, g.output) {
-		return fault.New(fault.Invalid, "--output", "%q is no format", g.output).WithHint("use json or wide")
+	if g.output != "" && !slices.Contains(formats, g.output) {
+		return fault.New(fault.Invalid, "--output", "%q is no format", g.output).WithHint("use %s or %s", strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
 	}
 	return nil
 }

@@ -54,8 +54,8 @@ func newPlan(g *global) *cobra.Command {
 				}
 				all = append(all, answer...)
 			}
-			if g.json() {
-				return printJSON(cmd.OutOrStdout(), all)
+			if g.forPrograms() {
+				return g.encode(cmd.OutOrStdout(), all)
 			}
 			t := table(cmd.OutOrStdout())
 			fmt.Fprintln(t, "OBJECT\tACTION\tWHY")

@@ -20,7 +20,8 @@ import (
 func newShow(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show KIND NAME",
-		Short:   "Show one object in full: who is in a dataset and who is not, a model's numbers and versions",
+		Short:   "Show one object in full: its numbers, its versions, who was left out",
+		Long:    "Show one object in full: of a dataset who is in and who was left out and why, of a model its metrics with intervals and the fate of every version.",
 		Example: "  fathom show dataset voice\n  fathom show model parkinsons",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,10 +41,10 @@ func newShow(g *global) *cobra.Command {
 			if err := c.client.Get(cmd.Context(), key, object); err != nil {
 				return fromAPI(err)
 			}
-			if g.json() {
+			if g.forPrograms() {
 				object.SetManagedFields(nil)
 				object.GetObjectKind().SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
-				return printJSON(cmd.OutOrStdout(), object)
+				return g.encode(cmd.OutOrStdout(), object)
 			}
 			return show(cmd.Context(), cmd.OutOrStdout())
 		},

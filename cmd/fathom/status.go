@@ -3,11 +3,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -23,23 +23,47 @@ import (
 
 // line is one object's state.
 type line struct {
-	Kind    string `json:"kind"`
-	Name    string `json:"name"`
-	State   string `json:"state"`
-	Version int64  `json:"version,omitempty"`
-	Detail  string `json:"detail,omitempty"`
-	Message string `json:"message,omitempty"`
+	Kind     string   `json:"kind"`
+	Name     string   `json:"name"`
+	State    string   `json:"state"`
+	Version  int64    `json:"version,omitempty"`
+	Detail   string   `json:"detail,omitempty"`
+	Message  string   `json:"message,omitempty"`
+	Progress string   `json:"progress,omitempty"` // of the run that lives for it: a share and a few words
+	Left     string   `json:"left,omitempty"`     // how long that may still take, roughly
+	Reads    []string `json:"reads,omitempty"`
 }
 
 func (l line) id() string { return strings.ToLower(l.Kind) + "/" + l.Name }
 
+// says is what stands behind the state.
+func (l line) says() string {
+	if l.Left == "" {
+		return l.Message
+	}
+	return l.Left + "; " + l.Message
+}
+
+// same reports whether nothing changed that a person wants to be told of: of what it waits for, only the names count.
+func (l line) same(before line) bool {
+	if l.State == v1alpha1.ReasonWaiting && before.State == l.State {
+		l.Message, before.Message = stateWords.ReplaceAllString(l.Message, ""), stateWords.ReplaceAllString(before.Message, "")
+	}
+	return l.State == before.State && l.Version == before.Version && l.Detail == before.Detail && l.Message == before.Message
+}
+
+// stateWords are the states of others in a message, as in "waits for dataset voice: Running".
+var stateWords = regexp.MustCompile(`:? \(?(Pending|Waiting|Running|Stale)\)?`)
+
 func newStatus(g *global) *cobra.Command {
-	var wait bool
+	var wait, watch, graph bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show every object of the workspace: its state, version and what happens next",
-		Example: "  fathom status\n  fathom status -o wide    # with whole messages\n" +
+		Short: "Show the graph: each object's state, and what happens next",
+		Long: "Show every object of the workspace below what it is made from: its state, its version and what happens next. On a terminal lines lead " +
+			"from each object to those that read it; in a pipe there is one plain line an object (--graph draws there, too).",
+		Example: "  fathom status\n  fathom status --watch    # live, until q or Ctrl-C\n  fathom status -o wide    # with whole messages\n" +
 			"  fathom status --wait     # until everything is as declared, telling every change",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,49 +71,89 @@ func newStatus(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if wait {
-				return c.follow(cmd.Context(), timeout, g.teller(cmd.OutOrStdout()))
+			out := cmd.OutOrStdout()
+			switch {
+			case wait:
+				return c.follow(cmd.Context(), timeout, g.teller(out))
+			case watch && terminal(out) && !g.forPrograms():
+				return g.watch(cmd.Context(), c, out)
+			case watch:
+				return c.tellChanges(cmd.Context(), g.teller(out))
 			}
 			lines, err := c.lines(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if g.json() {
-				return printJSON(cmd.OutOrStdout(), lines)
+			if g.forPrograms() {
+				return g.encode(out, lines)
 			}
-			fit := width(cmd.OutOrStdout())
-			if g.output == "wide" {
-				fit = 0
-			}
-			return printLines(cmd.OutOrStdout(), lines, fit)
+			_, err = io.WriteString(out, drawn(lines, g.fit(out), graph || terminal(out), colourful(out)))
+			return err
 		},
 	}
 	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "follow until everything is as declared; fails when something cannot be")
+	cmd.Flags().BoolVar(&watch, "watch", false, "keep showing what changes")
+	cmd.Flags().BoolVar(&graph, "graph", false, "draw the lines of the graph in a pipe, too")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Minute, "how long --wait waits")
+	cmd.MarkFlagsMutuallyExclusive("wait", "watch")
 	return cmd
 }
 
-// printLines prints a table whose lines are cut to so many characters; 0 leaves them whole.
-func printLines(w io.Writer, lines []line, fit int) error {
+// drawn is the table of the objects, with the graph before it if it is wanted; lines are cut to so many characters, 0
+// leaves them whole.
+func drawn(lines []line, fit int, graph, colours bool) string {
 	if len(lines) == 0 {
-		fmt.Fprintln(w, "Nothing is declared yet: `fathom apply -f FOLDER`.")
-		return nil
+		return "Nothing is declared yet: `fathom apply -f FOLDER`.\n"
 	}
-	var text bytes.Buffer
-	t := table(&text)
-	fmt.Fprintln(t, "OBJECT\tSTATE\tVERSION\tDETAIL\tMESSAGE")
+	rows := [][]string{{"OBJECT", "STATE", "VERSION", "DETAIL", "MESSAGE"}}
 	for _, l := range lines {
 		version := ""
 		if l.Version > 0 {
 			version = fmt.Sprint(l.Version)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", l.id(), l.State, version, l.Detail, l.Message)
+		rows = append(rows, []string{l.id(), l.State, version, l.Detail, l.says()})
 	}
-	if err := t.Flush(); err != nil {
-		return err
+	var text strings.Builder
+	t := table(&text)
+	for _, row := range rows {
+		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
-	_, err := io.WriteString(w, cut(text.String(), fit))
-	return err
+	_ = t.Flush() // into memory
+	out := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+	if graph {
+		for i, rail := range railsOf(lines) {
+			out[i] = rail + out[i]
+		}
+	}
+	for i := range out {
+		out[i] = cut(strings.TrimRight(out[i], " "), fit)
+		if colours && i > 0 {
+			state := lines[i-1].State
+			out[i] = strings.Replace(out[i], " "+state+" ", " "+paint(stateColour(state), state)+" ", 1)
+		}
+	}
+	return strings.Join(out, "\n") + "\n"
+}
+
+// railsOf draws the graph beside the lines and an empty space beside their head.
+func railsOf(lines []line) []string {
+	var order []string
+	reads := plan.Graph{}
+	for _, l := range lines {
+		order = append(order, l.id())
+	}
+	for _, l := range lines {
+		for _, in := range l.Reads {
+			if at := slices.Index(order, in); at >= 0 && at < slices.Index(order, l.id()) { // neither missing nor in a circle
+				reads[l.id()] = append(reads[l.id()], in)
+			}
+		}
+	}
+	out := padded(append([]string{""}, rails(order, reads)...))
+	for i := range out {
+		out[i] += "  "
+	}
+	return out
 }
 
 // lines gathers the state of all objects of the workspace, in the order of the data's flow.
@@ -110,7 +174,7 @@ func (c *connection) lines(ctx context.Context) ([]line, error) {
 		if reason == "" || observed < meta.Generation {
 			reason, message = "Pending", "not looked at yet"
 		}
-		out = append(out, line{kind, meta.Name, reason, version, detail, message})
+		out = append(out, line{Kind: kind, Name: meta.Name, State: reason, Version: version, Detail: detail, Message: message})
 	}
 	for _, d := range datasets.Items {
 		detail := ""
@@ -135,12 +199,45 @@ func (c *connection) lines(ctx context.Context) ([]line, error) {
 	for _, r := range reports.Items {
 		add("Report", r.ObjectMeta, r.Status.Conditions, r.Status.ObservedGeneration, r.Status.Version, "")
 	}
+	inOrder(out, flow(datasets.Items, models.Items, endpoints.Items, reports.Items))
+	return out, c.timeLeft(ctx, out)
+}
+
+// inOrder puts every object below what it reads, and notes what that is.
+func inOrder(out []line, graph plan.Graph) {
 	rank := map[string]int{}
-	for i, node := range flow(datasets.Items, models.Items, endpoints.Items, reports.Items).Order() {
+	for i, node := range graph.Order() {
 		rank[node] = i
 	}
+	for i := range out {
+		out[i].Reads = graph[out[i].id()]
+	}
 	sort.SliceStable(out, func(i, j int) bool { return rank[out[i].id()] < rank[out[j].id()] })
-	return out, nil
+}
+
+// timeLeft tells of objects that are being made how far their runs are.
+func (c *connection) timeLeft(ctx context.Context, lines []line) error {
+	if !slices.ContainsFunc(lines, func(l line) bool { return l.State == v1alpha1.ReasonRunning }) {
+		return nil
+	}
+	ended, err := c.ended(ctx, "")
+	if fault.Is(err, fault.Forbidden) {
+		return nil // who may not list runs is told the rest
+	} else if err != nil {
+		return err
+	}
+	living, err := c.living(ctx, ended)
+	if err != nil {
+		return err
+	}
+	for i := range lines {
+		for _, r := range living {
+			if r.ForKind == lines[i].Kind && r.ForName == lines[i].Name && r.Phase == v1alpha1.RunRunning {
+				lines[i].Progress, lines[i].Left = r.Progress, remaining(r.left())
+			}
+		}
+	}
+	return nil
 }
 
 // flow says which objects each object reads.
@@ -173,77 +270,6 @@ func flow(datasets []v1alpha1.Dataset, models []v1alpha1.Model, endpoints []v1al
 		g["report/"+r.Name] = reads
 	}
 	return g
-}
-
-// settled reports whether nothing more happens by itself: everything is ready, or awaits a person; failed names what
-// cannot become ready without a change. A dataset of captured traffic that has none yet does not count.
-func settled(lines []line) (done bool, failed []string) {
-	done = true
-	for _, l := range lines {
-		switch l.State {
-		case v1alpha1.ReasonReady, v1alpha1.ReasonAwaitingApproval:
-		case v1alpha1.ReasonFailed, v1alpha1.ReasonInvalid, v1alpha1.ReasonCycle, v1alpha1.ReasonRefused:
-			failed = append(failed, l.id()+": "+l.Message)
-		default:
-			done = done && strings.Contains(l.Message, "no request has been captured")
-		}
-	}
-	return done, failed
-}
-
-// follow tells every change until the workspace has settled. It looks twice, because what becomes ready makes others
-// stale.
-func (c *connection) follow(ctx context.Context, timeout time.Duration, tell func(time.Duration, line)) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	begin, last, calm := time.Now(), map[string]line{}, 0
-	for {
-		lines, err := c.lines(ctx)
-		if err != nil {
-			return err
-		}
-		for _, l := range lines {
-			if last[l.id()] != l {
-				last[l.id()] = l
-				tell(time.Since(begin), l)
-			}
-		}
-		done, failed := settled(lines)
-		if len(failed) > 0 && calm >= 2 {
-			return fault.New(fault.Conflict, "status", "%s", strings.Join(failed, "; "))
-		}
-		if done || len(failed) > 0 {
-			calm++
-		} else {
-			calm = 0
-		}
-		if calm >= 3 && len(failed) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fault.New(fault.Unavailable, "status", "not everything was ready in %s", timeout)
-		case <-time.After(250 * time.Millisecond):
-		}
-	}
-}
-
-// teller tells a change as a line for people, or as one JSON object a line.
-func (g *global) teller(w io.Writer) func(time.Duration, line) {
-	if g.json() {
-		lines := json.NewEncoder(w)
-		return func(_ time.Duration, l line) { _ = lines.Encode(l) } // nobody reads any more if this fails
-	}
-	return func(since time.Duration, l line) { tell(w, since, l) }
-}
-
-func tell(w io.Writer, since time.Duration, l line) {
-	detail := l.Message
-	if l.Detail != "" {
-		detail = l.Detail + "  " + detail
-	}
-	fmt.Fprintf(w, "%6.1fs  %-28s %s  %s\n", since.Seconds(), l.id(),
-		colour(w, stateColour(l.State), fmt.Sprintf("%-16s", l.State)), detail)
 }
 
 // kindOf reads a kind as people write it.

@@ -15,7 +15,8 @@ import (
 func newUp(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up [flags of fathom-server up]",
-		Short: "Run Fathom on this machine until Ctrl-C: a Kubernetes API, a node, a lake and all doors in one process",
+		Short: "Run Fathom on this machine until Ctrl-C",
+		Long:  "Run Fathom on this machine until Ctrl-C: a Kubernetes API, a node, a lake and all doors in one process, all state in one directory.",
 		Example: "  fathom up\n" +
 			"  fathom up --state ./study-state",
 		DisableFlagParsing: true,
@@ -62,7 +63,8 @@ func sibling(name string) (string, error) {
 func newDoctor(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "doctor",
-		Short:   "Verify what is stored on this machine: the audit chain, the lake's digests, the indexes",
+		Short:   "Verify what is stored on this machine",
+		Long:    "Verify what is stored on this machine: the audit chain, the digests of all that the lake holds, and the indexes.",
 		Example: "  fathom doctor --state ./study-state",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -105,53 +105,13 @@ func newLogs(g *global) *cobra.Command {
 	return cmd
 }
 
-func newRuns(g *global) *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
-		Use:     "runs",
-		Short:   "List runs that have ended, the latest first",
-		Example: "  fathom runs --for parkinsons",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := g.in(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var answer struct {
-				Runs []struct {
-					Name, Step, ForKind, ForName, Phase, Message string
-					Attempt                                      int
-					Started, Finished                            time.Time
-				} `json:"runs"`
-			}
-			if err := c.ask(cmd.Context(), "GET", c.path("/runs?name=%s", url.QueryEscape(name)), nil, &answer); err != nil {
-				return err
-			}
-			if g.json() {
-				return printJSON(cmd.OutOrStdout(), answer.Runs)
-			}
-			t := table(cmd.OutOrStdout())
-			fmt.Fprintln(t, "RUN\tFOR\tSTEP\tPHASE\tATTEMPTS\tTOOK\tMESSAGE")
-			for _, r := range answer.Runs {
-				took := ""
-				if !r.Started.IsZero() {
-					took = r.Finished.Sub(r.Started).Round(100 * time.Millisecond).String()
-				}
-				fmt.Fprintf(t, "%s\t%s/%s\t%s\t%s\t%d\t%s\t%s\n", r.Name, strings.ToLower(r.ForKind), r.ForName, r.Step, r.Phase, r.Attempt, took, r.Message)
-			}
-			return t.Flush()
-		},
-	}
-	cmd.Flags().StringVar(&name, "for", "", "only runs for the object of this name")
-	return cmd
-}
-
 func newSQL(g *global) *cobra.Command {
 	var limit int64
 	var format string
 	cmd := &cobra.Command{
 		Use:     "sql STATEMENT",
-		Short:   "Ask the workspace's datasets; a dataset scan-features is the table scan_features",
+		Short:   "Ask the workspace's datasets in SQL",
+		Long:    "Ask the workspace's datasets in SQL, within your rights. A dataset scan-features is the table scan_features; what is read is the current version.",
 		Example: `  fathom sql "select status, count(*) from cohort group by 1"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -159,7 +119,7 @@ func newSQL(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.json() {
+			if g.forPrograms() {
 				format = "json"
 			}
 			body, err := c.call(cmd.Context(), "POST", c.path("/sql"),

@@ -31,7 +31,8 @@ func newWhy(g *global) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:     "why [KIND] NAME",
-		Short:   "Show what a model or dataset was made from, down to source files, consents, code and environment",
+		Short:   "Show what a model or dataset was made from, down to source files",
+		Long:    "Show what a model or dataset was made from: datasets, consents, code, environment, down to source files with their digests.",
 		Example: "  fathom why parkinsons\n  fathom why dataset cohort --version 2\n  fathom why neurology/parkinsons",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -65,8 +66,8 @@ func newWhy(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if g.json() {
-				return printJSON(cmd.OutOrStdout(), t)
+			if g.forPrograms() {
+				return g.encode(cmd.OutOrStdout(), t)
 			}
 			printTree(cmd.OutOrStdout(), t, "", "", all)
 			return nil

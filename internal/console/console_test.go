@@ -38,6 +38,7 @@ var exchanges = []struct {
 	{"POST " + base + "/plan", ws + "/plan", `{"objects":[1]}`, "get datasets in neurology", 200, `["neurology","[1]"]`},
 	{"GET " + base + "/datasets/{name}/versions", ws + "/datasets/voice/versions", "", "get datasets voice in neurology", 200, `"rows":3`},
 	{"GET " + base + "/datasets/{name}/why", ws + "/datasets/voice/why", "", "get datasets voice in neurology", 200, `"name":"voice"`},
+	{"GET " + base + "/datasets/{name}/diff", ws + "/datasets/voice/diff?from=1&to=1", "", "get datasets voice in neurology", 200, `"from":{"version":1`},
 	{"POST " + base + "/datasets/{name}/replay", ws + "/datasets/voice/replay?version=1", "", "update datasets voice in neurology", 200, `"kind":"dataset"`},
 	{"GET " + base + "/models/{name}/why", ws + "/models/parkinsons/why", "", "get models parkinsons in neurology", 404, "NotFound"},
 	{"GET " + base + "/models/{name}/evaluation", ws + "/models/parkinsons/evaluation", "", "get models parkinsons in neurology", 200, `{"version":2}`},

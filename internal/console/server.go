@@ -103,6 +103,7 @@ func (s *server) routes() []identity.Route {
 		{Pattern: "POST " + base + "/plan", Action: inWorkspace("get", "datasets", "", false), Handler: s.plan},
 		{Pattern: "GET " + base + "/datasets/{name}/versions", Action: inWorkspace("get", "datasets", "", false), Handler: s.datasetVersions},
 		{Pattern: "GET " + base + "/datasets/{name}/why", Action: inWorkspace("get", "datasets", "", true), Handler: s.whyDataset},
+		{Pattern: "GET " + base + "/datasets/{name}/diff", Action: inWorkspace("get", "datasets", "", true), Handler: s.datasetDiff},
 		{Pattern: "POST " + base + "/datasets/{name}/replay", Action: inWorkspace("update", "datasets", "", true), Handler: s.replay("dataset")},
 		{Pattern: "GET " + base + "/models/{name}/why", Action: inWorkspace("get", "models", "", true), Handler: s.whyModel},
 		{Pattern: "GET " + base + "/models/{name}/evaluation", Action: inWorkspace("get", "models", "", true), Handler: s.evaluation},

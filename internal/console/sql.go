@@ -4,7 +4,6 @@ package console
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/identity"
+	"fathom.dev/fathom/internal/lake"
 	"fathom.dev/fathom/internal/query"
 	"fathom.dev/fathom/internal/ref"
 )
@@ -134,6 +134,11 @@ func (s *server) files(ctx context.Context, d *v1alpha1.Dataset) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
+	return s.versionFiles(ctx, v)
+}
+
+// versionFiles are the Parquet files of a version, as paths on this machine.
+func (s *server) versionFiles(ctx context.Context, v lake.Version) ([]string, error) {
 	files, err := s.Lake.Files(ctx, v)
 	if err != nil {
 		return nil, err
@@ -145,7 +150,7 @@ func (s *server) files(ctx context.Context, d *v1alpha1.Dataset) ([]string, erro
 		}
 	}
 	if len(out) == 0 {
-		return nil, fault.New(fault.Corrupt, fmt.Sprintf("dataset %s", d.Name), "version %d has no table", d.Status.Version)
+		return nil, fault.New(fault.Corrupt, "dataset "+v.Name.Name, "version %d has no table", v.Number)
 	}
 	return out, nil
 }

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,7 @@ import (
 	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/lake"
 	"fathom.dev/fathom/internal/query"
+	"fathom.dev/fathom/internal/query/duck"
 	"fathom.dev/fathom/internal/ref"
 )
 
@@ -128,6 +131,9 @@ func (w *world) options() Options {
 // query answers the first column of the first row of every file, so that it shows which bytes it was given.
 func (w *world) query(ctx context.Context, p query.ReadParams, out io.Writer) error {
 	w.asked = append(w.asked, p)
+	if p.Format == "json" {
+		return duck.Read(ctx, p, "", out)
+	}
 	for _, t := range p.Tables {
 		for _, file := range t.Files {
 			rows, err := table.ReadFile(ctx, file)
@@ -148,27 +154,37 @@ func (w *world) dataset(name string, rows int, identified bool) {
 	w.Helper()
 	d := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: "neurology", Name: name}}
 	if rows > 0 {
-		path := filepath.Join(w.TempDir(), "data.parquet")
-		column := evaluate.Column{Feature: evaluate.Feature{Name: "x"}, Numbers: make([]float64, rows)}
-		if err := table.WriteColumns(path, nil, []evaluate.Column{column}); err != nil {
-			w.Fatal(err)
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			w.Fatal(err)
-		}
-		manifest, err := lake.NewManifest([]lake.File{w.blob("data.parquet", string(content)), w.blob("objects/a.parquet", "an object")})
-		if err != nil {
-			w.Fatal(err)
-		}
-		v, err := w.lake.Commit(w.Context(), lake.CommitRequest{Name: ref.Name{Workspace: "neurology", Name: name},
-			Fingerprint: "f" + name, Files: manifest, Subjects: []string{"s1"}, CreatedBy: "test"})
-		if err != nil {
-			w.Fatal(err)
-		}
+		v := w.version(name, lake.CommitRequest{Fingerprint: "f" + name, Subjects: []string{"s1"}}, map[string][]float64{"x": make([]float64, rows)})
 		d.Status.Version, d.Status.Identified = int64(v.Number), identified
 	}
 	w.create(d)
+}
+
+// version commits a version of a dataset with these columns of numbers.
+func (w *world) version(name string, request lake.CommitRequest, columns map[string][]float64) lake.Version {
+	w.Helper()
+	path := filepath.Join(w.TempDir(), "data.parquet")
+	var list []evaluate.Column
+	for _, c := range slices.Sorted(maps.Keys(columns)) {
+		list = append(list, evaluate.Column{Feature: evaluate.Feature{Name: c}, Numbers: columns[c]})
+	}
+	if err := table.WriteColumns(path, nil, list); err != nil {
+		w.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		w.Fatal(err)
+	}
+	request.Files, err = lake.NewManifest([]lake.File{w.blob("data.parquet", string(content)), w.blob("objects/a.parquet", "an object")})
+	if err != nil {
+		w.Fatal(err)
+	}
+	request.Name, request.CreatedBy = ref.Name{Workspace: "neurology", Name: name}, "test"
+	v, err := w.lake.Commit(w.Context(), request)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return v
 }
 
 func (w *world) blob(path, text string) lake.File {
