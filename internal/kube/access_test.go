@@ -64,6 +64,7 @@ func TestAccess(t *testing.T) {
 		{"doors", "create", "", "pods", "", false},
 		{"node", "list", "", "secrets", "", false},
 		{"node", "list", "", "services", "", true},
+		{"node", "create", "", "persistentvolumes", "", true},
 		{"node", "list", "networking.k8s.io", "networkpolicies", "", true},
 		{"node", "create", "", "namespaces", "", false},
 	} {

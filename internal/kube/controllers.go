@@ -37,6 +37,7 @@ var controllers = []string{
 	names.EndpointsController,
 	names.EndpointSliceController,
 	names.NodeLifecycleController, // removes the not-ready taint with which nodes are born
+	names.EphemeralVolumeController,
 	names.PersistentVolumeBinderController,
 	names.PersistentVolumeClaimProtectionController,
 	names.PersistentVolumeProtectionController,

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"fathom.dev/fathom/internal/node/isolation"
 )
@@ -17,11 +16,16 @@ import (
 const unprivileged = 65532
 
 // ownUser is who the containers of a pod run as that do not say. Each pod has a user of its own: the kernel keeps
-// keyrings by user, in which one pod could leave something for the next. The range is one that systems leave unused.
-func ownUser(uid types.UID) uint32 {
+// keyrings by user, in which one pod could leave something for the next. Pods with persistent volumes share a user in
+// their namespace, so that each can use the files of those before it. The range is one that systems leave unused.
+func ownUser(pod *v1.Pod) uint32 {
 	const first, count = 0x70000000, 0x0fffffff
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(uid))
+	if hasClaim(pod) {
+		_, _ = h.Write([]byte("namespace/" + pod.Namespace))
+	} else {
+		_, _ = h.Write([]byte(pod.UID))
+	}
 	return first + h.Sum32()%count
 }
 

@@ -36,7 +36,7 @@ func (w *worker) prepare(now time.Time) {
 // preparation is the outcome of Node.prepare.
 type preparation struct {
 	sandbox   isolation.Pod
-	volumes   map[string]string
+	volumes   map[string]filled
 	refreshAt time.Time
 	err       error
 }

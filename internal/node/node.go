@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/claims"
 	"fathom.dev/fathom/internal/node/isolation"
 	"fathom.dev/fathom/internal/node/network"
 	"fathom.dev/fathom/internal/node/process"
@@ -110,6 +111,10 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	if err := n.startPolicies(ctx); err != nil {
+		return err
+	}
+	err = claims.Start(n.ctx, claims.Options{Client: n.client, Dir: n.volumesDir(), NodeName: n.options.Name, Logger: n.options.Logger, Event: n.recorder.Event})
+	if err != nil {
 		return err
 	}
 	if err := n.register(ctx); err != nil {

@@ -73,6 +73,20 @@ func (o *objects) Secret(ctx context.Context, namespace, name string) (*v1.Secre
 	})
 }
 
+// Claim reads one.
+func (o *objects) Claim(ctx context.Context, namespace, name string) (*v1.PersistentVolumeClaim, error) {
+	return patiently(ctx, func() (*v1.PersistentVolumeClaim, error) {
+		return o.client.CoreV1().PersistentVolumeClaims(namespace).Get(ctx, name, metav1.GetOptions{})
+	})
+}
+
+// Volume reads a persistent one.
+func (o *objects) Volume(ctx context.Context, name string) (*v1.PersistentVolume, error) {
+	return patiently(ctx, func() (*v1.PersistentVolume, error) {
+		return o.client.CoreV1().PersistentVolumes().Get(ctx, name, metav1.GetOptions{})
+	})
+}
+
 // Token asks for a token that is bound to the pod and ends with it.
 func (o *objects) Token(ctx context.Context, pod *v1.Pod, audience string, seconds int64) (string, time.Time, error) {
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{

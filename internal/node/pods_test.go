@@ -27,6 +27,8 @@ func TestPods(t *testing.T) {
 				{"init containers", podInit}, {"init container fails", podInitFails}, {"several containers", podSeveral},
 				{"sidecar", podSidecar}, {"sidecars end last", podSidecarsEndLast},
 				{"hook after start", podPostStart}, {"hook before end", podEnds}, {"restart rules", podRestartRules},
+				{"claim", podClaim}, {"ephemeral volume", podScratchClaim}, {"claim of a group", podClaimGroup},
+				{"volume of another place", podForeignVolume}, {"block device", podBlockClaim},
 				{"ephemeral container", podEphemeral}, {"reported fields", podReports}, {"names", podNames},
 				{"restart on failure", podOnFailure}, {"restart always and back off", podAlways},
 				{"readiness", podReadiness}, {"liveness", podLiveness}, {"startup", podStartup},

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	v1 "k8s.io/api/core/v1"
@@ -21,7 +20,6 @@ import (
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/node/isolation"
 	"fathom.dev/fathom/internal/node/logs"
-	"fathom.dev/fathom/internal/node/volume"
 )
 
 // prepare opens the sandbox (unless it is open), behind the rules that are for the pod, and fills the volumes, side by side.
@@ -86,76 +84,12 @@ func hostname(pod *v1.Pod) string {
 	return strings.TrimRight(name[:min(len(name), 63)], "-.")
 }
 
-// fillVolumes makes the directories of all volumes; called again, it brings their content up to date.
-func (n *Node) fillVolumes(ctx context.Context, pod *v1.Pod, dir string) (dirs map[string]string, refreshAt time.Time, err error) {
-	reader := volume.Reader{Objects: n.objects, Facts: n.facts, Now: n.now}
-	type result struct {
-		dir       string
-		refreshAt time.Time
-	}
-	results := make([]result, len(pod.Spec.Volumes))
-	work, ctx := errgroup.WithContext(ctx)
-	for i, v := range pod.Spec.Volumes {
-		work.Go(func() error {
-			path := filepath.Join(dir, "volumes", v.Name)
-			if v.EmptyDir != nil {
-				if v.EmptyDir.Medium == v1.StorageMediumMemory {
-					path = filepath.Join(n.secretDir(string(pod.UID)), v.Name)
-				}
-				results[i].dir = path
-				return emptyDir(path, pod)
-			}
-			content, ok, err := reader.Read(ctx, pod, v)
-			if err != nil || !ok {
-				return fault.Wrap(fault.Unavailable, "volume "+v.Name, err)
-			}
-			if content.Secret {
-				path = filepath.Join(n.secretDir(string(pod.UID)), v.Name)
-			}
-			results[i] = result{path, content.RefreshAt}
-			return volume.Write(path, content.Files, fsGroup(pod))
-		})
-	}
-	if err := work.Wait(); err != nil {
-		return nil, time.Time{}, err
-	}
-	dirs = map[string]string{}
-	for i, v := range pod.Spec.Volumes {
-		dirs[v.Name] = results[i].dir
-		if at := results[i].refreshAt; !at.IsZero() && (refreshAt.IsZero() || at.Before(refreshAt)) {
-			refreshAt = at
-		}
-	}
-	return dirs, refreshAt, nil
-}
-
-// fsGroup is the group that owns the pod's volumes; -1 when it names none.
-func fsGroup(pod *v1.Pod) int {
-	if s := pod.Spec.SecurityContext; s != nil && s.FSGroup != nil {
-		return int(*s.FSGroup)
-	}
-	return -1
-}
-
-// emptyDir makes a directory that the pod's user may write.
-func emptyDir(path string, pod *v1.Pod) error {
-	if err := os.MkdirAll(path, 0o777); err != nil { //nolint:gosec // as a kubelet's; the parents are closed
-		return fault.Wrap(fault.Internal, "node: emptyDir", err)
-	}
-	mode := fs.FileMode(0o777)
-	if group := fsGroup(pod); group >= 0 {
-		mode |= fs.ModeSetgid
-		_ = os.Chown(path, -1, group) // allowed to root only; the mode admits everybody
-	}
-	return fault.Wrap(fault.Internal, "node: emptyDir", os.Chmod(path, mode))
-}
-
 // starter holds what one attempt to start a container needs, apart from the worker's own state.
 type starter struct {
 	node    *Node
 	pod     *v1.Pod
 	sandbox isolation.Pod
-	volumes map[string]string
+	volumes map[string]filled
 	spec    *v1.Container
 	id      string
 	dir     string
@@ -202,7 +136,7 @@ func (s starter) start(ctx context.Context) (isolation.Process, *logs.File, erro
 	}
 	user := runAs(pod.Spec.SecurityContext, s.spec.SecurityContext)
 	if user.UID == unprivileged {
-		user.UID = ownUser(pod.UID)
+		user.UID = ownUser(pod)
 	}
 	process, err := s.sandbox.Start(ctx, isolation.Container{
 		ID: s.id, Dir: s.dir, Args: args, Env: env, WorkingDir: s.spec.WorkingDir, Environment: environment, Mounts: mounts,
@@ -241,7 +175,8 @@ func (s starter) mounts(values map[string]string) (mounts []isolation.Mount, rel
 	}
 	mounts = []isolation.Mount{{Source: s.terminationFile(), Target: s.terminationPath()}}
 	for _, m := range s.spec.VolumeMounts {
-		dir, ok := s.volumes[m.Name]
+		v, ok := s.volumes[m.Name]
+		dir := v.dir
 		if !ok {
 			return nil, release, fault.New(fault.Invalid, "node", "container %s mounts the unknown volume %q", s.spec.Name, m.Name)
 		}
@@ -256,7 +191,7 @@ func (s starter) mounts(values map[string]string) (mounts []isolation.Mount, rel
 			}
 			dir, held = filepath.Join(dir, sub), append(held, opened)
 		}
-		mounts = append(mounts, isolation.Mount{Source: dir, Target: filepath.Clean(m.MountPath), ReadOnly: m.ReadOnly, Opened: opened})
+		mounts = append(mounts, isolation.Mount{Source: dir, Target: filepath.Clean(m.MountPath), ReadOnly: m.ReadOnly || v.readOnly, Opened: opened})
 	}
 	return mounts, release, nil
 }

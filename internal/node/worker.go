@@ -28,7 +28,7 @@ type worker struct {
 	pod        *v1.Pod
 	startTime  metav1.Time
 	sandbox    isolation.Pod
-	volumes    map[string]string // directories by name of volume; nil until prepared
+	volumes    map[string]filled // by name of volume; nil until prepared
 	containers []*container
 	verdict    verdict
 	refusal    string   // what of the pod is refused

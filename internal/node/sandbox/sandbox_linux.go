@@ -119,7 +119,7 @@ func (r *Runtime) CutConnections() error { return r.net.CutConnections() }
 
 // Unenforced lists what this host does not let the runtime enforce.
 func (r *Runtime) Unenforced() []string {
-	list := []string{"limits of ephemeral storage", "seccomp profiles"}
+	list := []string{"limits of ephemeral storage and sizes of volumes", "seccomp profiles"}
 	if err := r.net.PolicyError(); err != nil {
 		list = append(list, fmt.Sprintf("NetworkPolicy between pods (%v)", err))
 	}
