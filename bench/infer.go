@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ const (
 	warmUp      = 300 * time.Millisecond
 	tolerance   = 1e-5 // of probabilities; the runtimes are of different versions
 	rowsCompare = 20
+	peerToken   = "0123456789abcdef"
 )
 
 // measureInfer asks one model, the study's, through `fathom-step serve` directly, through the gateway with TLS, identity,
@@ -56,10 +58,11 @@ func measureInfer(ctx context.Context, b *bench) (figures []figure, err error) {
 		return nil, err
 	}
 	body := m.request(m.rows[0])
-	direct := newTarget(servers["step"].address, inferPath, body, nil)
-	gateway := newTarget(host, gatewayPath, body, s.tls)
-	peer := newTarget(servers["peer"].address, inferPath, body, nil)
-	noop := newTarget(servers["noop"].address, inferPath, body, nil)
+	direct := newTarget(servers["step"].address, inferPath, body, nil, "")
+	gateway := newTarget(host, gatewayPath, body, s.tls, "")
+	peer := newTarget(servers["peer"].address, inferPath, body, nil, "")
+	secure := newTarget(servers["secure"].address, inferPath, body, servers["secure"].trust, "Authorization: Bearer "+peerToken+"\r\n")
+	noop := newTarget(servers["noop"].address, inferPath, body, nil, "")
 	if err := m.compare(ctx, s.platform, host, servers); err != nil {
 		return nil, err
 	}
@@ -72,7 +75,8 @@ func measureInfer(ctx context.Context, b *bench) (figures []figure, err error) {
 		aims     [2]string
 	}{
 		{"model server", direct, peer, fastapi, [2]string{"≤ 25 µs", "≥ 48k/s, ≥ 8×"}},
-		{"gateway: TLS, identity, authorization, capture", gateway, peer, fastapi + ", plain HTTP, no identity", [2]string{"", ""}},
+		{"gateway: TLS, identity, authorization, audit, capture", gateway, secure, fastapi + ", TLS, one token", [2]string{"", "≥ 4×"}},
+		{"gateway: TLS, identity, authorization, audit, capture", gateway, peer, fastapi + ", plain HTTP, no identity", [2]string{"", ""}},
 		{"model server", direct, noop, "Go net/http that does nothing", [2]string{"", "≥ 0.63×"}},
 	} {
 		one, sixteen, err := b.pair(ctx, pair.ours, pair.peer)
@@ -165,7 +169,15 @@ func (m *served) request(row []float64) string {
 	return fmt.Sprintf(`{"inputs":[{"name":%q,"datatype":"FP32","shape":[1,%d],"data":%s}]}`, m.input, len(row), data)
 }
 
-// servers starts our model server, the peer and the floor. stop is never nil.
+// how one of the servers is started.
+type how struct {
+	health string
+	trust  *tls.Config // nil: plain HTTP
+	env    func(host, port string) []string
+	args   func(host, port string) []string
+}
+
+// servers starts our model server, the peer, without and with TLS and a token, and the floor. stop is never nil.
 func (b *bench) servers(ctx context.Context, m *served, venv string) (map[string]*child, func() error, error) {
 	files := http.NewServeMux()
 	files.HandleFunc("GET /model.onnx", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, m.file) })
@@ -184,20 +196,29 @@ func (b *bench) servers(ctx context.Context, m *served, venv string) (map[string
 	if err != nil {
 		return nil, stop, err
 	}
-	for name, how := range map[string]struct {
-		health string
-		env    func(host, port string) []string
-		args   func(host, port string) []string
-	}{
-		"step": {"/v2/health/ready", func(host, port string) []string {
+	dir, err := b.fresh("peer")
+	if err != nil {
+		return nil, stop, err
+	}
+	certFile, keyFile, trust, err := certificate(dir)
+	if err != nil {
+		return nil, stop, err
+	}
+	fastapi := func(more ...string) func(host, port string) []string {
+		return func(host, port string) []string {
+			return append([]string{filepath.Join(venv, "bin", "uvicorn"), "--app-dir", filepath.Join(b.source, "bench", "peers"), "--host", host,
+				"--port", port, "--workers", fmt.Sprint(runtime.NumCPU()), "--log-level", "error", "--no-access-log", "infer:app"}, more...)
+		}
+	}
+	for name, how := range map[string]how{
+		"step": {"/v2/health/ready", nil, func(host, port string) []string {
 			return []string{"FATHOM_MODEL_URL=" + origin.URL, "FATHOM_MODEL_NAME=parkinsons", "FATHOM_MODEL_VERSION=1",
 				"FATHOM_SERVE_HOST=" + host, "FATHOM_SERVE_PORT=" + port}
 		}, func(string, string) []string { return []string{filepath.Join(b.bin, "fathom-step"), "serve"} }},
-		"peer": {healthPath, func(string, string) []string { return []string{"MODEL=" + m.file} }, func(host, port string) []string {
-			return []string{filepath.Join(venv, "bin", "uvicorn"), "--app-dir", filepath.Join(b.source, "bench", "peers"), "--host", host,
-				"--port", port, "--workers", fmt.Sprint(runtime.NumCPU()), "--log-level", "error", "--no-access-log", "infer:app"}
-		}},
-		"noop": {healthPath, func(string, string) []string { return nil }, func(host, port string) []string {
+		"peer": {healthPath, nil, func(string, string) []string { return []string{"MODEL=" + m.file} }, fastapi()},
+		"secure": {healthPath, trust, func(string, string) []string { return []string{"MODEL=" + m.file, "TOKEN=" + peerToken} },
+			fastapi("--ssl-certfile", certFile, "--ssl-keyfile", keyFile)},
+		"noop": {healthPath, nil, func(string, string) []string { return nil }, func(host, port string) []string {
 			return []string{self, noopMode, host + ":" + port}
 		}},
 	} {
@@ -207,7 +228,7 @@ func (b *bench) servers(ctx context.Context, m *served, venv string) (map[string
 		}
 		host, port, _ := strings.Cut(address, ":")
 		args := how.args(host, port)
-		if started[name], err = start(ctx, address, how.health, how.env(host, port), args[0], args[1:]...); err != nil {
+		if started[name], err = startWith(ctx, how.trust, address, how.health, how.env(host, port), args[0], args[1:]...); err != nil {
 			delete(started, name)
 			return nil, stop, fmt.Errorf("%s: %w", name, err)
 		}

@@ -26,15 +26,15 @@ type target struct {
 	request []byte
 }
 
-// newTarget makes a POST of JSON.
-func newTarget(address, path, body string, secure *tls.Config) target {
+// newTarget makes a POST of JSON; header is nothing or lines that end with \r\n.
+func newTarget(address, path, body string, secure *tls.Config, header string) target {
 	if secure != nil {
 		secure = secure.Clone()
 		secure.NextProtos = nil // HTTP/1.1, as the peers speak
 		secure.ServerName, _, _ = net.SplitHostPort(address)
 	}
 	return target{address, secure, fmt.Appendf(nil,
-		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, address, len(body), body)}
+		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", path, address, len(body), header, body)}
 }
 
 func (t target) dial() (net.Conn, error) {

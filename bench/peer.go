@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -57,6 +58,7 @@ type child struct {
 	cmd     *exec.Cmd
 	log     bytes.Buffer
 	address string
+	trust   *tls.Config // nil: it speaks plain HTTP
 }
 
 // serverPatience is how long a server may take to answer: MLflow's imports alone take half a minute on a busy machine.
@@ -73,7 +75,12 @@ func freeAddress() (string, error) {
 
 // start runs a server and waits until a GET of health is answered with 200.
 func start(ctx context.Context, address, health string, env []string, name string, args ...string) (*child, error) {
-	c := &child{cmd: exec.Command(name, args...), address: address} //nolint:gosec // servers of this bench
+	return startWith(ctx, nil, address, health, env, name, args...)
+}
+
+// startWith starts a server that speaks TLS, unless trust is nil.
+func startWith(ctx context.Context, trust *tls.Config, address, health string, env []string, name string, args ...string) (*child, error) {
+	c := &child{cmd: exec.Command(name, args...), address: address, trust: trust} //nolint:gosec // servers of this bench
 	c.cmd.Env = append(os.Environ(), env...)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.cmd.Stdout, c.cmd.Stderr = &c.log, &c.log
@@ -82,7 +89,7 @@ func start(ctx context.Context, address, health string, env []string, name strin
 	}
 	limit := time.Now().Add(serverPatience)
 	for {
-		if answers(ctx, "http://"+address+health) {
+		if c.answers(ctx, health) {
 			return c, nil
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
@@ -95,12 +102,17 @@ func start(ctx context.Context, address, health string, env []string, name strin
 	}
 }
 
-func answers(ctx context.Context, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (c *child) answers(ctx context.Context, health string) bool {
+	scheme, client := "http://", &http.Client{Transport: &http.Transport{TLSClientConfig: c.trust}}
+	defer client.CloseIdleConnections()
+	if c.trust != nil {
+		scheme = "https://"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+c.address+health, nil)
 	if err != nil {
 		return false
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return false
 	}

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a team writes itself: one ONNX model behind FastAPI, speaking the Open Inference Protocol."""
+"""What a team writes itself: one ONNX model behind FastAPI, speaking the Open Inference Protocol.
+
+With TOKEN set, who asks has to send it as a bearer token.
+"""
 import os
+import secrets
 
 import numpy as np
 import onnxruntime
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
 options = onnxruntime.SessionOptions()
@@ -13,6 +18,7 @@ session = onnxruntime.InferenceSession(os.environ["MODEL"], options, providers=[
 name = session.get_inputs()[0].name
 outputs = [o.name for o in session.get_outputs()]
 app = FastAPI()
+token = os.environ.get("TOKEN", "")
 
 
 class Tensor(BaseModel):
@@ -31,7 +37,12 @@ async def health():
     return {}
 
 
-@app.post("/v2/models/parkinsons/infer")
+async def caller(sent: HTTPAuthorizationCredentials = Depends(HTTPBearer())):
+    if not secrets.compare_digest(sent.credentials, token):
+        raise HTTPException(401)
+
+
+@app.post("/v2/models/parkinsons/infer", dependencies=[Depends(caller)] if token else [])
 async def infer(request: Request):
     tensor = request.inputs[0]
     answer = session.run(None, {name: np.array(tensor.data, np.float32).reshape(tensor.shape)})

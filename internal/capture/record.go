@@ -51,25 +51,19 @@ func (r *Record) least() int64 {
 
 // appendLines writes one line a row.
 func (r *Record) appendLines(dst []byte) []byte {
-	names := make([][]byte, len(r.Columns))
-	for i, c := range r.Columns {
-		names[i] = append(appendText([]byte{','}, c.Name), ':')
-	}
-	id := appendText(nil, r.RequestID)
-	moment := r.Time.UTC().AppendFormat(nil, timeFormat)
 	for row := range r.Rows {
 		dst = append(dst, `{"request_id":`...)
-		dst = append(dst, id...)
+		dst = appendText(dst, r.RequestID)
 		dst = append(dst, `,"row":`...)
 		dst = strconv.AppendInt(dst, int64(row), 10)
 		dst = append(dst, `,"time":"`...)
-		dst = append(dst, moment...)
+		dst = r.Time.UTC().AppendFormat(dst, timeFormat)
 		dst = append(dst, `","version":`...)
 		dst = strconv.AppendInt(dst, r.Version, 10)
 		dst = append(dst, `,"status":`...)
 		dst = strconv.AppendInt(dst, int64(r.Status), 10)
 		for i := range r.Columns {
-			dst = append(dst, names[i]...)
+			dst = append(appendText(append(dst, ','), r.Columns[i].Name), ':')
 			dst = r.Columns[i].appendCell(dst, row)
 		}
 		dst = append(dst, '}', '\n')

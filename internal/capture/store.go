@@ -59,6 +59,7 @@ type log struct {
 	sealed []File
 	next   int // number of the next segment
 	buffer []byte
+	spare  []byte    // takes turns with buffer while there is traffic
 	rows   int       // in buffer
 	since  time.Time // of the first row in buffer
 	grow   *segment  // the writer's; nil for none
@@ -102,7 +103,10 @@ func Open(opt Options) (*Store, error) {
 	return s, nil
 }
 
-// Append takes a request and its answer; it is written soon after. Errors: Invalid for a wrong name, Exhausted when too much
+// scratch holds lines on their way into a buffer.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// Append takes a request and its answer; it is written soon after. The record is not kept. Errors: Invalid for a wrong name, Exhausted when too much
 // waits for the disk, Unavailable after Close.
 func (s *Store) Append(_ context.Context, endpoint ref.Name, r Record) error {
 	if err := endpoint.Validate(); err != nil {
@@ -114,7 +118,11 @@ func (s *Store) Append(_ context.Context, endpoint ref.Name, r Record) error {
 	if int64(r.Rows) > s.opt.Buffer/r.least() { // before they are written out
 		return fault.New(fault.Exhausted, "capture.Append", "%d rows are more than the buffer holds", r.Rows)
 	}
-	lines := r.appendLines(nil)
+	held := scratch.Get().(*[]byte)
+	lines := r.appendLines((*held)[:0])
+	if *held = lines; cap(lines) <= spareMost {
+		defer scratch.Put(held)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

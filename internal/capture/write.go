@@ -18,6 +18,7 @@ import (
 const (
 	writeEvery = 200 * time.Millisecond // while there is something to write or to seal
 	writeAt    = 1 << 20                // bytes that are written without waiting
+	spareMost  = 2 << 20                // bytes of a buffer that is used again
 )
 
 // segment is a file that grows.
@@ -81,7 +82,7 @@ func (s *Store) take() (jobs []*job, closing bool) {
 	defer s.mu.Unlock()
 	for name, l := range s.active {
 		jobs = append(jobs, &job{name: name, log: l, lines: l.buffer, rows: l.rows, since: l.since, removing: l.removed})
-		l.buffer, l.rows = nil, 0
+		l.buffer, l.spare, l.rows = l.spare, nil, 0
 	}
 	return jobs, s.closed
 }
@@ -93,6 +94,9 @@ func (s *Store) publish(jobs []*job, closing bool) (done bool) {
 	for _, j := range jobs {
 		s.pending -= int64(len(j.lines))
 		l := j.log
+		if cap(j.lines) <= spareMost {
+			l.spare = j.lines[:0]
+		}
 		if j.sealed != nil {
 			l.sealed = append(l.sealed, *j.sealed)
 			s.digests[j.sealed.Digest] = j.path
@@ -108,6 +112,7 @@ func (s *Store) publish(jobs []*job, closing bool) (done bool) {
 		case l.removed:
 		case len(l.buffer) == 0 && (l.grow == nil || closing): // what could not be sealed is recovered at the next start
 			delete(s.active, j.name)
+			l.buffer, l.spare = nil, nil
 		}
 	}
 	done = len(s.active) == 0

@@ -46,10 +46,12 @@ func (g *gateway) record(ctx context.Context, x *exchange, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	columns, rows := layout.features(request.Inputs)
+	filled := spareColumns.Get().(*columns)
+	defer filled.done()
+	rows := layout.features(filled, request.Inputs)
+	layout.answers(filled, answer.Outputs, rows)
 	return g.Capture(ctx, x.name, capture.Record{
-		RequestID: x.id, Time: at, Version: x.slot.target.Version, Status: x.status, Rows: rows,
-		Columns: append(columns, layout.answers(answer.Outputs, rows)...),
+		RequestID: x.id, Time: at, Version: x.slot.target.Version, Status: x.status, Rows: rows, Columns: filled.list,
 	})
 }
 

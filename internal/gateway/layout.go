@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"fathom.dev/fathom/internal/capture"
 	"fathom.dev/fathom/internal/oip"
@@ -16,12 +17,18 @@ type layout struct {
 	oip.Metadata
 	names  []string // of the features' columns
 	inputs []string // of the ONNX file's own inputs, by feature; empty for a matrix
+	scored []string // of the probabilities' columns, by class
 }
 
 func newLayout(m oip.Metadata) *layout {
 	l := &layout{Metadata: m}
+	for _, class := range m.Classes {
+		l.scored = append(l.scored, "p_"+class)
+	}
+	var answers columns
+	l.answers(&answers, nil, 0)
 	taken := slices.Clone(capture.Reserved)
-	for _, c := range l.answers(nil, 0) {
+	for _, c := range answers.list {
 		taken = append(taken, c.Name)
 	}
 	for _, f := range m.Features {
@@ -50,8 +57,25 @@ func plain(name string) string {
 	}, name)
 }
 
+// columns are filled for one record and then used again.
+type columns struct {
+	list    []capture.Column
+	numbers []float64 // of all columns
+}
+
+var spareColumns = sync.Pool{New: func() any { return new(columns) }}
+
+// done gives the columns back.
+func (c *columns) done() {
+	if cap(c.numbers) <= 1<<12 {
+		clear(c.list)
+		c.list, c.numbers = c.list[:0], c.numbers[:0]
+		spareColumns.Put(c)
+	}
+}
+
 // features reads the request's rows; a feature that was not sent is null.
-func (l *layout) features(sent []oip.Tensor) (columns []capture.Column, rows int) {
+func (l *layout) features(into *columns, sent []oip.Tensor) (rows int) {
 	if len(sent) > 0 && len(sent[0].Shape) > 0 {
 		rows = int(sent[0].Shape[0])
 	}
@@ -59,45 +83,44 @@ func (l *layout) features(sent []oip.Tensor) (columns []capture.Column, rows int
 	for i, f := range l.Features {
 		c := capture.Column{Name: l.names[i], Boolean: f.Type == "boolean"}
 		if matrix {
-			fill(&c, sent[0], rows, i, int(sent[0].Shape[1]))
+			into.fill(&c, sent[0], rows, i, int(sent[0].Shape[1]))
 		} else if at := slices.IndexFunc(sent, func(t oip.Tensor) bool { return t.Name == f.Name || t.Name == l.inputs[i] }); at >= 0 {
-			fill(&c, sent[at], rows, 0, 1)
+			into.fill(&c, sent[at], rows, 0, 1)
 		}
-		columns = append(columns, c)
+		into.list = append(into.list, c)
 	}
-	return columns, rows
+	return rows
 }
 
 // answers reads the outputs: "predicted" is the class as text, p_<class> its probability; a regression gives "prediction". An
 // output that the client did not ask for is null.
-func (l *layout) answers(outputs []oip.Tensor, rows int) []capture.Column {
-	var columns []capture.Column
+func (l *layout) answers(into *columns, outputs []oip.Tensor, rows int) {
 	scores := find(outputs, l.Scores)
 	if len(l.Classes) == 0 {
 		c := capture.Column{Name: "prediction"}
-		fill(&c, scores, rows, 0, 1)
-		return append(columns, c)
+		into.fill(&c, scores, rows, 0, 1)
+		into.list = append(into.list, c)
+		return
 	}
 	if l.Label != "" {
-		columns = append(columns, labels(find(outputs, l.Label), rows))
+		into.list = append(into.list, labels(find(outputs, l.Label), rows))
 	}
 	stride := len(l.Classes)
 	single := len(scores.Shape) == 1 || (len(scores.Shape) == 2 && scores.Shape[1] == 1)
-	for i, class := range l.Classes {
-		c := capture.Column{Name: "p_" + class}
+	for i := range l.Classes {
+		c := capture.Column{Name: l.scored[i]}
 		if single && stride == 2 { // the probability of the second class alone
-			fill(&c, scores, rows, 0, 1)
+			into.fill(&c, scores, rows, 0, 1)
 			for row := range c.Numbers {
 				if i == 0 {
 					c.Numbers[row] = 1 - c.Numbers[row]
 				}
 			}
 		} else {
-			fill(&c, scores, rows, i, stride)
+			into.fill(&c, scores, rows, i, stride)
 		}
-		columns = append(columns, c)
+		into.list = append(into.list, c)
 	}
-	return columns
 }
 
 func find(list []oip.Tensor, name string) oip.Tensor {
@@ -135,7 +158,7 @@ func labels(t oip.Tensor, rows int) capture.Column {
 }
 
 // fill reads every stride-th value from offset on.
-func fill(c *capture.Column, t oip.Tensor, rows, offset, stride int) {
+func (k *columns) fill(c *capture.Column, t oip.Tensor, rows, offset, stride int) {
 	if t.Data == nil {
 		return
 	}
@@ -146,12 +169,13 @@ func fill(c *capture.Column, t oip.Tensor, rows, offset, stride int) {
 		}
 		return
 	}
-	c.Numbers = make([]float64, 0, rows)
-	for at := offset; len(c.Numbers) < rows; at += stride {
+	begin := len(k.numbers)
+	for at := offset; len(k.numbers)-begin < rows; at += stride {
 		v, ok := t.Float(at)
 		if !ok {
-			return
+			break
 		}
-		c.Numbers = append(c.Numbers, v)
+		k.numbers = append(k.numbers, v)
 	}
+	c.Numbers = k.numbers[begin:] // what is appended later may move, these values stay
 }

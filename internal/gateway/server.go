@@ -46,7 +46,7 @@ type Options struct {
 	// Backends tells where an endpoint's requests go; false when there is no such endpoint. It is called for every request
 	// and must answer from memory.
 	Backends func(ref.Name) (Target, bool)
-	// Capture keeps one request and its answer. It must not block. Nil: nothing is kept.
+	// Capture writes one request and its answer down. It must neither block nor keep the record. Nil: nothing is captured.
 	Capture func(context.Context, ref.Name, capture.Record) error
 
 	Authenticator identity.Authenticator

@@ -116,19 +116,27 @@ func (m *guardedMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // CleanPath returns Invalid for a decoded URL path that tries to climb or to hide: a "." or ".." part, also when
 // escaped once more, an empty part inside, a backslash or a control character.
 func CleanPath(path string) error {
+	if err := cleanParts(path); err != nil || strings.IndexByte(path, '%') < 0 {
+		return err
+	}
 	again, err := url.PathUnescape(path)
 	if err != nil {
-		again = path // "100%" is a name like any other
+		return nil // "100%" is a name like any other
 	}
-	for _, p := range []string{path, again} {
-		if strings.ContainsFunc(p, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }) {
+	return cleanParts(again)
+}
+
+func cleanParts(path string) error {
+	for i := range len(path) {
+		if c := path[i]; c < ' ' || c == 0x7f || c == '\\' {
 			return fault.New(fault.Invalid, "path", "backslashes and control characters are not allowed in a path")
 		}
-		parts := strings.Split(strings.TrimPrefix(p, "/"), "/")
-		for i, part := range parts {
-			if part == "." || part == ".." || (part == "" && i < len(parts)-1) {
-				return fault.New(fault.Invalid, "path", "a path must not have empty, '.' or '..' parts")
-			}
+	}
+	rest, more := strings.TrimPrefix(path, "/"), true
+	for part := ""; more; {
+		part, rest, more = strings.Cut(rest, "/")
+		if part == "." || part == ".." || (part == "" && more) {
+			return fault.New(fault.Invalid, "path", "a path must not have empty, '.' or '..' parts")
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -44,6 +45,7 @@ func ReadRequest(body []byte, header string, limits Limits) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.done()
 	q := &Request{}
 	var outputs []outputSpec
 	err = r.whole(func(key string) error {
@@ -91,6 +93,7 @@ func ReadResponse(body []byte, header string, limits Limits) (*Response, error) 
 	if err != nil {
 		return nil, err
 	}
+	defer r.done()
 	a := &Response{}
 	err = r.whole(func(key string) error {
 		switch key {
@@ -113,9 +116,10 @@ func ReadResponse(body []byte, header string, limits Limits) (*Response, error) 
 // reader walks over the JSON part of a message; raw is what is left of the bytes behind it.
 type reader struct {
 	*jsontext.Decoder
-	json   []byte
-	raw    []byte
-	limits Limits
+	decoder *decoder
+	json    []byte
+	raw     []byte
+	limits  Limits
 }
 
 func newReader(body []byte, header string, limits Limits) (*reader, error) {
@@ -127,8 +131,26 @@ func newReader(body []byte, header string, limits Limits) (*reader, error) {
 		}
 		r.json, r.raw = body[:n], body[n:]
 	}
-	r.Decoder = jsontext.NewDecoder(bytes.NewBuffer(r.json))
+	r.decoder = decoders.Get().(*decoder)
+	r.decoder.text = *bytes.NewBuffer(r.json)
+	r.Decoder = r.decoder.json
+	r.Reset(&r.decoder.text)
 	return r, nil
+}
+
+// decoder is used again by other messages.
+type decoder struct {
+	text bytes.Buffer
+	json *jsontext.Decoder
+}
+
+var decoders = sync.Pool{New: func() any { return &decoder{json: jsontext.NewDecoder(new(bytes.Buffer))} }}
+
+// done lets go of the body.
+func (r *reader) done() {
+	r.decoder.text = bytes.Buffer{}
+	r.Reset(&r.decoder.text)
+	decoders.Put(r.decoder)
 }
 
 // whole reads the message: one object, nothing behind it, no raw byte left over.
