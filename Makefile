@@ -73,14 +73,26 @@ $(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum) &: tools/go.mod
 	go -C tools build -o $(TOOLS)/bin/ sigs.k8s.io/controller-tools/cmd/controller-gen honnef.co/go/tools/cmd/staticcheck gotest.tools/gotestsum
 	touch $(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum)
 
-# Other people's clients, which judge the doors and the numbers; pinned in tools/judges.txt.
-judges: $(TOOLS)/judges/.done
+# Other people's clients, which judge the doors and the numbers; pinned in tools/judges.txt and tools/go.mod.
+judges: $(TOOLS)/judges/.done $(TOOLS)/bin/crane $(TOOLS)/bin/oci-conformance
 	go build -ldflags '$(LDFLAGS)' -o $(TOOLS)/bin/ k8s.io/kubernetes/cmd/kubectl
 
 $(TOOLS)/judges/.done: tools/judges.txt $(TOOLS)/uv/bin/uv
 	$(TOOLS)/uv/bin/uv venv --quiet --clear --python python3 $(TOOLS)/judges
 	UV_PYTHON_DOWNLOADS=never $(TOOLS)/uv/bin/uv pip install --quiet --only-binary :all: --python $(TOOLS)/judges/bin/python -r tools/judges.txt
 	touch $@
+
+$(TOOLS)/bin/crane: tools/go.mod
+	mkdir -p $(TOOLS)/bin
+	go -C tools build -o $@ github.com/google/go-containerregistry/cmd/crane
+	touch $@
+
+# The specification's own judge has no release of its own: it is built from a commit. Not every module proxy has it.
+OCI_CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@967efdc079b9
+$(TOOLS)/bin/oci-conformance:
+	mkdir -p $(TOOLS)/conformance
+	@GOBIN=$(TOOLS)/conformance go install $(OCI_CONFORMANCE) && mv $(TOOLS)/conformance/conformance $@ \
+		|| echo 'judges: $(OCI_CONFORMANCE) cannot be had here; its test is skipped'
 
 judges-lock: $(TOOLS)/uv/bin/uv
 	$(TOOLS)/uv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header --python-version 3.11 tools/judges.in -o tools/judges.txt

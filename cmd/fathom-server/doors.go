@@ -24,6 +24,7 @@ import (
 	"fathom.dev/fathom/internal/gateway"
 	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/mlflow"
+	"fathom.dev/fathom/internal/oci"
 	"fathom.dev/fathom/internal/ref"
 	"fathom.dev/fathom/internal/s3"
 	"fathom.dev/fathom/internal/staging"
@@ -190,6 +191,12 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	if err != nil {
 		return nil, err
 	}
+	images, err := p.images(authenticator, authorizer)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle(oci.Prefix, images)
+	mux.Handle(oci.TokenPath, images)
 	mux.Handle("/runs/", stage)
 	mux.Handle("/mlflow/", track)
 	mux.Handle(gateway.Prefix, infer)

@@ -69,7 +69,7 @@ func (p *platform) identities() (identity.Authenticator, identity.Authorizer, er
 			return review.Status.Allowed, review.Status.Reason, nil
 		},
 	})
-	return authenticator, authorizer, err
+	return p.tokens.Before(authenticator), authorizer, err
 }
 
 func orFathom(group string) string {

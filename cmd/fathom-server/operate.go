@@ -38,7 +38,7 @@ func (p *platform) startOperator(ctx context.Context) error {
 		Workspace: workspace.Options{
 			Now: time.Now, CA: p.control.CA(), Isolation: p.isolationText,
 			EnsureBucket: func(_ context.Context, bucket string) error { return p.s3.EnsureBucket(bucket) },
-			Storage:      p.lake.Bytes,
+			Storage:      p.stored,
 		},
 		Dataset: p.datasetOptions(),
 		Model: model.Options{

@@ -27,6 +27,7 @@ import (
 	"fathom.dev/fathom/internal/node"
 	"fathom.dev/fathom/internal/operator"
 	"fathom.dev/fathom/internal/ref"
+	"fathom.dev/fathom/internal/registry"
 	"fathom.dev/fathom/internal/s3"
 	"fathom.dev/fathom/internal/source"
 	"fathom.dev/fathom/internal/staging"
@@ -51,6 +52,8 @@ type platform struct {
 	control  *kube.ControlPlane
 	lake     *lake.Store
 	tracking *tracking.Store
+	registry *registry.Store
+	tokens   *identity.Tokens
 	audit    *audit.Log
 	repeats  *audit.Repeats
 	ledger   *staging.Ledger
@@ -153,6 +156,9 @@ func (p *platform) openStores(context.Context) error {
 		return err
 	}
 	p.onStop(func(context.Context) error { return p.tracking.Close() })
+	if err := p.openRegistry(); err != nil {
+		return err
+	}
 	if p.audit, err = audit.Open(audit.Options{Dir: p.path("audit")}); err != nil {
 		return err
 	}

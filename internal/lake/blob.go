@@ -48,6 +48,33 @@ func (s *Store) PutBlob(ctx context.Context, r io.Reader, expected ref.Digest) (
 	return d, n, s.keepBlob(f, d)
 }
 
+// AdoptBlob takes a file over as a blob, without copying it: the file must lie on the lake's file system, nobody may write to it
+// any more, and it is gone from its place afterwards unless the error is not nil. Otherwise it is like PutBlob.
+func (s *Store) AdoptBlob(ctx context.Context, path string, expected ref.Digest) (ref.Digest, int64, error) {
+	const op = "lake.AdoptBlob"
+	if expected != "" {
+		if _, err := ref.ParseDigest(string(expected)); err != nil {
+			return "", 0, err
+		}
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return "", 0, diskFault(op, err)
+	}
+	defer f.Close()
+	d, n, err := ref.DigestFrom(contextReader{ctx, f})
+	if err != nil {
+		return "", n, diskFault(op, err)
+	}
+	if expected != "" && d != expected {
+		return "", n, fault.New(fault.Invalid, op, "the content is %s, not %s", d.Short(), expected.Short())
+	}
+	if s.VerifyBlob(ctx, d) == nil {
+		return d, n, diskFault(op, os.Remove(path))
+	}
+	return d, n, s.keepBlob(f, d)
+}
+
 // keepBlob gives the temporary file its final name, durably.
 func (s *Store) keepBlob(f *os.File, d ref.Digest) error {
 	const op = "lake.PutBlob"

@@ -34,6 +34,7 @@ var wishes = []string{
 	"get runs", "create runs", "update runs", "delete runs", "update runs/status", "get runs/log", "get runs/output", "update runs/output", "create runs/cancel",
 	"get modelversions", "create modelversions", "update modelversions", "delete modelversions", "update modelversions/status", "patch modelversions/status", "get modelversions/files",
 	"get workspaces", "list workspaces", "create workspaces", "update workspaces", "delete workspaces", "get workspaces/objects", "create workspaces/objects", "delete workspaces/objects", "create workspaces/bundles",
+	"get workspaces/images", "create workspaces/images", "update workspaces/images", "delete workspaces/images",
 }
 
 // kubernetes asks the API server who may do what in the workspace.

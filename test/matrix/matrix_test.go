@@ -111,7 +111,7 @@ func verdict(t *testing.T, what string, status int) string {
 func (w *world) doors(t *testing.T) [][]string {
 	table := [][]string{header("door", "route", w.certified)}
 	tables := routes(t)
-	for _, door := range []string{"console", "desk", "gateway", "mlflow", "staging"} {
+	for _, door := range []string{"console", "desk", "gateway", "mlflow", "oci", "staging"} {
 		for _, route := range tables[door] {
 			if strings.Contains(route.Pattern, "/ajax-api/") { // the same handlers by another name
 				continue

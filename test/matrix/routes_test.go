@@ -17,7 +17,9 @@ import (
 	"fathom.dev/fathom/internal/gateway"
 	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/mlflow"
+	"fathom.dev/fathom/internal/oci"
 	"fathom.dev/fathom/internal/ref"
+	"fathom.dev/fathom/internal/registry"
 	"fathom.dev/fathom/internal/s3"
 	"fathom.dev/fathom/internal/staging"
 	"fathom.dev/fathom/internal/tracking"
@@ -41,6 +43,10 @@ func (stub) Open(context.Context, ref.Digest) (io.ReadSeekCloser, int64, error) 
 	return nil, 0, nil
 }
 
+func (stub) AdoptBlob(context.Context, string, ref.Digest) (ref.Digest, int64, error) {
+	return "", 0, nil
+}
+
 // routes are the tables of all doors on the listener for everything but objects.
 func routes(t *testing.T) map[string][]identity.Route {
 	t.Helper()
@@ -58,7 +64,14 @@ func routes(t *testing.T) map[string][]identity.Route {
 		t.Fatal(err)
 	}
 	defer store.Close()
+	images, err := registry.Open(registry.Options{Path: filepath.Join(t.TempDir(), "registry.db"), Dir: t.TempDir(), Blobs: stub{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer images.Close()
 	doors := map[string][]identity.Route{
+		"oci": table(oci.New(oci.Options{Authenticator: stub{}, Authorizer: stub{}, Registry: images, Blobs: stub{}, Tokens: &identity.Tokens{},
+			Workspaces: func(context.Context) ([]string, error) { return nil, nil }})),
 		"console": table(console.New(console.Options{Authenticator: stub{}, Authorizer: stub{}})),
 		"gateway": table(gateway.New(gateway.Options{Authenticator: stub{}, Authorizer: stub{},
 			Backends: func(ref.Name) (gateway.Target, bool) { return gateway.Target{}, false }})),
@@ -85,7 +98,7 @@ func routes(t *testing.T) map[string][]identity.Route {
 var places = map[string]string{
 	"workspace": clinic, "run": "mine", "endpoint": "nothing", "digest": "sha256:" + strings.Repeat("0", 64),
 	"model": "m-" + strings.Repeat("0", 32), "version": "1", "key...": "inbox/matrix.csv", "path...": "matrix", "rest...": "api/2.0/mlflow/nothing",
-	"file": "model.onnx", "file...": "index.html", "tag...": "matrix",
+	"file": "model.onnx", "file...": "index.html", "repository...": "matrix/manifests/nothing", "tag...": "matrix",
 }
 
 // message fits every route: it names what belongs to the run "mine", as far as there is such a thing.
