@@ -3,99 +3,95 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"fathom.dev/fathom/internal/audit"
 	"fathom.dev/fathom/internal/fault"
-	"fathom.dev/fathom/internal/lake"
 )
 
-// finding is something that doctor found wrong.
-type finding struct {
-	Part   string `json:"part"` // audit or lake
-	Object string `json:"object"`
-	Detail string `json:"detail"`
-	Hint   string `json:"hint,omitempty"`
-}
-
-// newDoctor verifies what a stopped Fathom has stored. The audit log is also verified while Fathom runs; the lake is not,
-// because only one process may have it open.
+// newDoctor verifies what is stored, also while Fathom runs on it.
 func newDoctor() *cobra.Command {
 	var state, output string
+	var asked examination
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Verify what is stored: the audit chain, the lake's digests and its indexes",
+		Short: "Verify what is stored: keys, objects, databases, the audit chain, and every byte against its digest",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report, err := examine(cmd.Context(), state)
+			syscall.Umask(0o022) // what is put again is read by pods
+			report, err := examine(cmd.Context(), state, asked)
 			if err != nil {
 				return err
 			}
-			return tellFindings(cmd, report, output)
+			return tellFindings(cmd.OutOrStdout(), report, output)
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", "", "state directory")
 	cmd.Flags().StringVar(&output, "output", "", "json, or empty for people")
+	cmd.Flags().BoolVar(&asked.repair, "repair", false, "put right what can be without loss; Fathom must be stopped")
+	cmd.Flags().StringVar(&asked.witness, "witness", "", "file of audit checkpoints that was kept elsewhere, see `up --audit-witness`")
 	return cmd
+}
+
+// finding is something that doctor found wrong.
+type finding struct {
+	Part   string   `json:"part"` // keys, objects, database, audit, lake, models, capture, sources, runs, environments, disk
+	Object string   `json:"object"`
+	File   string   `json:"file,omitempty"`
+	Detail string   `json:"detail"`
+	UsedBy []string `json:"usedBy,omitempty"`
+	Hint   string   `json:"hint,omitempty"`
+	Mended bool     `json:"mended,omitempty"`
+}
+
+func (f finding) String() string {
+	word := "DAMAGE"
+	if f.Mended {
+		word = "MENDED"
+	}
+	line := fmt.Sprintf("%s %s %s: %s", word, f.Part, f.Object, f.Detail)
+	if f.File != "" && !strings.Contains(f.Detail, f.File) {
+		line += " (" + f.File + ")"
+	}
+	if n := len(f.UsedBy); n > 0 {
+		shown := f.UsedBy[:min(n, 5)]
+		line += "; needed by " + strings.Join(shown, ", ")
+		if n > len(shown) {
+			line += fmt.Sprintf(" and %d more", n-len(shown))
+		}
+	}
+	if f.Hint != "" && !f.Mended {
+		line += "; " + f.Hint
+	}
+	return line
 }
 
 // examined is what was looked at and what is wrong.
 type examined struct {
-	Entries  uint64    `json:"auditEntries"`
-	Lake     bool      `json:"lakeVerified"`
-	Datasets int       `json:"datasets"`
-	Findings []finding `json:"findings"`
+	State    string         `json:"state"`
+	Running  bool           `json:"running"`
+	Counts   map[string]int `json:"counts"` // what was verified, by part
+	Findings []finding      `json:"findings"`
 }
 
-func examine(ctx context.Context, state string) (examined, error) {
-	report := examined{Findings: []finding{}}
-	if _, err := os.Stat(filepath.Join(state, "audit")); errors.Is(err, fs.ErrNotExist) {
-		return report, fault.New(fault.NotFound, "doctor", "%s is not a state directory of Fathom", state).WithHint("name it with --state")
+// left are the findings that were not mended.
+func (r examined) left() int {
+	n := 0
+	for _, f := range r.Findings {
+		if !f.Mended {
+			n++
+		}
 	}
-	chain, err := audit.Verify(filepath.Join(state, "audit"))
-	if err != nil {
-		return report, err
-	}
-	report.Entries = chain.Entries
-	for _, problem := range chain.Problems {
-		report.Findings = append(report.Findings, finding{
-			Part: "audit", Object: "audit log", Detail: problem.String(),
-			Hint: "somebody or something changed the log: compare it with the checkpoints kept elsewhere",
-		})
-	}
-	running, err := inUse(state)
-	if err != nil || running {
-		return report, err
-	}
-	return report, examineLake(ctx, state, &report)
-}
-
-func examineLake(ctx context.Context, state string, report *examined) error {
-	store, err := lake.Open(lake.Options{Dir: filepath.Join(state, "lake")})
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	damage, err := store.Verify(ctx)
-	if err != nil {
-		return err
-	}
-	report.Lake = true
-	for _, d := range damage {
-		report.Findings = append(report.Findings, finding{Part: "lake", Object: d.Object, Detail: d.Detail, Hint: d.Hint})
-	}
-	names, err := store.Datasets(ctx, "")
-	report.Datasets = len(names)
-	return err
+	return n
 }
 
 // inUse reports whether a Fathom runs on the state directory.
@@ -114,8 +110,7 @@ func inUse(state string) (bool, error) {
 	return false, fault.Wrap(fault.Internal, "doctor", err)
 }
 
-func tellFindings(cmd *cobra.Command, r examined, output string) error {
-	out := cmd.OutOrStdout()
+func tellFindings(out io.Writer, r examined, output string) error {
 	if output == "json" {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
@@ -123,18 +118,31 @@ func tellFindings(cmd *cobra.Command, r examined, output string) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(out, "audit log: %d entries, chain verified\n", r.Entries)
-		if r.Lake {
-			fmt.Fprintf(out, "lake: %d datasets verified, every blob matches its digest\n", r.Datasets)
-		} else {
-			fmt.Fprintln(out, "lake: not verified, because Fathom is running on this directory; stop it and run doctor again")
-		}
-		for _, f := range r.Findings {
-			fmt.Fprintf(out, "DAMAGE %s %s: %s; %s\n", f.Part, f.Object, f.Detail, f.Hint)
-		}
+		tellLines(out, r)
 	}
-	if len(r.Findings) > 0 {
-		return fault.New(fault.Corrupt, "doctor", "%d findings", len(r.Findings))
+	if n := r.left(); n > 0 {
+		return fault.New(fault.Corrupt, "doctor", "%d findings", n)
 	}
 	return nil
+}
+
+func tellLines(out io.Writer, r examined) {
+	bad := map[string]bool{}
+	for _, f := range r.Findings {
+		bad[f.Part] = bad[f.Part] || !f.Mended
+	}
+	for _, part := range parts {
+		verdict := part.well
+		if bad[part.name] {
+			verdict = "damaged, see below"
+		}
+		if n, looked := r.Counts[part.name]; looked && strings.Contains(part.counts, "%d") {
+			fmt.Fprintf(out, "%s: %s, %s\n", part.title, fmt.Sprintf(part.counts, n), verdict)
+		} else if looked {
+			fmt.Fprintf(out, "%s: %s\n", part.title, verdict)
+		}
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintln(out, f)
+	}
 }

@@ -26,7 +26,7 @@ func main() {
 		SilenceErrors: true,
 		Version:       version,
 	}
-	root.AddCommand(newUp(), newKube(), newDoctor())
+	root.AddCommand(newUp(), newKube(), newDoctor(), newBackup(), newRestore())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(exitCode(err))

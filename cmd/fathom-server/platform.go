@@ -41,6 +41,7 @@ type settings struct {
 	doorPort  int
 	s3Port    int
 	isolation string
+	witness   string // file of audit checkpoints outside the state directory
 	binDir    string
 	logger    *slog.Logger
 	progress  func(format string, args ...any)
@@ -159,7 +160,12 @@ func (p *platform) openStores(context.Context) error {
 	if err := p.openRegistry(); err != nil {
 		return err
 	}
-	if p.audit, err = audit.Open(audit.Options{Dir: p.path("audit")}); err != nil {
+	witness, err := newWitness(p.witness, p.logger)
+	if err != nil {
+		return err
+	}
+	p.onStop(witness.close)
+	if p.audit, err = audit.Open(audit.Options{Dir: p.path("audit"), Witness: witness.tell}); err != nil {
 		return err
 	}
 	p.repeats = audit.NewRepeats(p.audit, nil)

@@ -54,10 +54,24 @@ func keyID(key ed25519.PublicKey) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// ReadWitness reads checkpoints, one a line as JSON, that [Options.Witness] has kept in a file. A torn last line is passed over.
+// NotFound: there is no such file; Corrupt: a line is not a checkpoint.
+func ReadWitness(file string) ([]Checkpoint, error) {
+	if _, err := os.Stat(file); err != nil {
+		return nil, fault.Wrap(fault.NotFound, "audit.ReadWitness", err)
+	}
+	all, _, err := readCheckpointFile(file)
+	return all, err
+}
+
 // readCheckpoints returns the checkpoints of a directory and how many bytes of the file hold whole lines. A torn last
 // line is not an error.
 func readCheckpoints(dir string) (all []Checkpoint, whole int64, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, "checkpoints"))
+	return readCheckpointFile(filepath.Join(dir, "checkpoints"))
+}
+
+func readCheckpointFile(path string) (all []Checkpoint, whole int64, err error) {
+	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
 	}

@@ -51,8 +51,10 @@ func (p Problem) String() string {
 func (r Report) OK() bool { return len(r.Problems) == 0 }
 
 // Verify reads the whole log, also while it is written, and reports the first broken line, missing segments, and
-// entries that a checkpoint proves to be missing. The error is about reading, not about what was found.
-func Verify(dir string) (Report, error) {
+// entries that a checkpoint proves to be missing. kept are checkpoints that a witness outside has kept: with them a log that was
+// set back to an earlier state, or rewritten and signed again, is found too. The error is about reading, not about what was
+// found.
+func Verify(dir string, kept ...Checkpoint) (Report, error) {
 	var r Report
 	names, err := segments(dir)
 	if err != nil {
@@ -70,6 +72,7 @@ func Verify(dir string) (Report, error) {
 	if err != nil {
 		return r, err
 	}
+	hashes = r.witnessed(hashes, kept)
 	for i, name := range names {
 		if err := r.walk(dir, name, hashes, i == len(names)-1); err != nil || !r.OK() {
 			return r, err
@@ -114,6 +117,27 @@ func (r *Report) checkMarks(dir string, marks []Checkpoint) (map[uint64]string, 
 	}
 	r.Signed = prev
 	return hashes, nil
+}
+
+// witnessed adds the hashes that a witness has kept to those that the log's own checkpoints tell.
+func (r *Report) witnessed(hashes map[uint64]string, kept []Checkpoint) map[uint64]string {
+	for i, c := range kept {
+		own, known := hashes[c.Seq]
+		switch {
+		case c.Key != r.Key:
+			r.add("checkpoints", 0, fmt.Sprintf("the witness knows a log signed with key %s, this one has key %s: the log was replaced", c.Key, r.Key))
+			return hashes
+		case known && own != c.Hash:
+			r.add("checkpoints", 0, fmt.Sprintf("entry %d was witnessed with another hash (line %d): the log was rewritten and signed again", c.Seq, i+1))
+			return hashes
+		}
+		if hashes == nil {
+			hashes = map[uint64]string{}
+		}
+		hashes[c.Seq] = c.Hash
+		r.Signed = max(r.Signed, c.Seq)
+	}
+	return hashes
 }
 
 // walk checks one segment and stops at its first problem.

@@ -17,6 +17,9 @@ import (
 	"fathom.dev/fathom/internal/kube/pki"
 )
 
+// memberName is the only member's; a restored store must have the same.
+const memberName = "fathom"
+
 // startEtcd opens the store and serves it on a Unix socket inside the state directory: only this user can reach it.
 func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 	dir := cp.state.path("etcd")
@@ -65,7 +68,7 @@ func (cp *ControlPlane) etcdConfig(dir string) (*embed.Config, error) {
 	}
 	wal.SegmentSizeBytes = 16 << 20 // pre-allocated, twice
 	config := embed.NewConfig()
-	config.Name = "fathom"
+	config.Name = memberName
 	config.Dir = dir
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.ListenPeerUrls = nil

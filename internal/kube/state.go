@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -61,7 +62,14 @@ func openState(dir string) (*state, error) {
 		_ = lock.Close()
 		return nil, pki.Unwritable(os.TempDir(), err)
 	}
+	link := st.socket // where backups look for it
 	st.socket = filepath.Join(st.socketDir, "etcd.sock")
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(pki.Unwritable(dir, err), st.close())
+	}
+	if err := os.Symlink(st.socket, link); err != nil {
+		return nil, errors.Join(pki.Unwritable(dir, err), st.close())
+	}
 	return st, nil
 }
 

@@ -269,8 +269,8 @@ func (s *Store) lock(ctx context.Context, n ref.Name) (func(), error) {
 	}
 }
 
-// Delete removes the dataset's table and versions; its lineage and its blobs stay. NotFound when there is nothing.
-// Numbers are not used again: a dataset that is made anew goes on after the last.
+// Delete removes the dataset's table and versions; its lineage and its blobs stay. NotFound when there is nothing;
+// Unavailable while a backup is taken. Numbers are not used again: a dataset that is made anew goes on after the last.
 func (s *Store) Delete(ctx context.Context, name ref.Name) error {
 	if err := name.Validate(); err != nil {
 		return err
@@ -286,6 +286,11 @@ func (s *Store) Delete(ctx context.Context, name ref.Name) error {
 	if _, err := s.Latest(ctx, name); err != nil {
 		return err
 	}
+	done, err := s.removing()
+	if err != nil {
+		return err
+	}
+	defer done() // it ends with the process at the latest
 	if err := s.retire(ctx, name); err != nil {
 		return err
 	}

@@ -33,6 +33,9 @@ type Store struct {
 	now             func() time.Time
 	atPoint         func(string) // tests stop a commit here; nil otherwise
 
+	looking    bool     // opened by Look
+	unreadable []Damage // what Look could not open
+
 	mu    sync.Mutex
 	locks map[ref.Name]chan struct{} // one writer a dataset
 }
@@ -84,7 +87,7 @@ func (s *Store) openStores(o Options, dir string) error {
 	if s.catalog, err = openSQLite(orElse(o.CatalogPath, filepath.Join(db, "catalog.db"))); err != nil {
 		return err
 	}
-	if s.tables, err = openTables(s.catalog, filepath.Join(dir, "warehouse"), s.hook); err != nil {
+	if s.tables, err = openTables(s.catalog, filepath.Join(dir, "warehouse"), s.hook, s.removing); err != nil {
 		return fault.Wrap(fault.Corrupt, "lake.Open", err)
 	}
 	return s.reconcileAll(context.Background())

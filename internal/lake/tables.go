@@ -41,6 +41,8 @@ type tables struct {
 	db   *sql.DB
 	root string // folder of the warehouse
 	hook func(string)
+	// removing is asked before a file is removed that a backup may need.
+	removing func() (done func() error, err error)
 }
 
 // snapshot is a version as Iceberg knows it.
@@ -50,15 +52,24 @@ type snapshot struct {
 	fingerprint, manifest, record string
 }
 
-func openTables(db *sql.DB, root string, hook func(string)) (*tables, error) {
+func openTables(db *sql.DB, root string, hook func(string), removing func() (func() error, error)) (*tables, error) {
+	return useTables(db, root, "true", hook, removing)
+}
+
+// lookAtTables opens the catalog without making its tables.
+func lookAtTables(db *sql.DB, root string, hook func(string), removing func() (func() error, error)) (*tables, error) {
+	return useTables(db, root, "false", hook, removing)
+}
+
+func useTables(db *sql.DB, root, init string, hook func(string), removing func() (func() error, error)) (*tables, error) {
 	useDurableFS()
 	cat, err := sqlcat.NewCatalog(CatalogName, db, sqlcat.SQLite, iceberg.Properties{
-		"init_catalog_tables": "true", "warehouse": "file://" + root,
+		"init_catalog_tables": init, "warehouse": "file://" + root,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &tables{cat: cat, db: db, root: root, hook: hook}, nil
+	return &tables{cat: cat, db: db, root: root, hook: hook, removing: removing}, nil
 }
 
 // tableName reads "workspace/table": labels have no '_', so the dataset's name is certain.
@@ -178,7 +189,10 @@ func (t *tables) replace(ctx context.Context, tbl *table.Table, r replacement) (
 	if err != nil {
 		return 0, "", err
 	}
-	removeForgotten(tbl.Metadata(), meta)
+	if done, err := t.removing(); err == nil {
+		removeForgotten(tbl.Metadata(), meta)
+		done() // it ends with the process at the latest
+	}
 	return id, location, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/apache/iceberg-go/table"
 
@@ -21,15 +22,30 @@ import (
 type Damage struct {
 	Kind   fault.Kind `json:"kind"`   // NotFound, Corrupt or Conflict (two stores disagree)
 	Object string     `json:"object"` // for example "neurology/voice@3", "neurology/runs/train-1" or a blob's digest
+	File   string     `json:"file,omitempty"`
+	UsedBy []string   `json:"usedBy,omitempty"` // objects that need a damaged blob
 	Detail string     `json:"detail"`
 	Hint   string     `json:"hint,omitempty"`
+
+	mend   mend
+	of     ref.Name   // the dataset, for mends of tables
+	digest ref.Digest // the blob, for mends of blobs
 }
 
 // Verify reads every byte of the lake and lists what is damaged, for `fathom doctor`; nothing is changed. The error is
-// about not being able to look. Commits may go on meanwhile: a dataset's commits wait while it is looked at.
+// about not being able to look. Commits may go on meanwhile: a dataset's commits wait while it is looked at, and those of
+// another process are looked at again until they are done.
 func (s *Store) Verify(ctx context.Context) ([]Damage, error) {
-	c := check{s: s, whole: map[ref.Digest]bool{}}
-	for _, look := range []func(context.Context) error{c.databases, c.blobs, c.datasets, c.runs} {
+	c := check{s: s, whole: map[ref.Digest]bool{}, told: map[ref.Digest]int{}}
+	c.found = append(c.found, s.unreadable...)
+	looks := []func(context.Context) error{c.blobs}
+	if s.history != nil && s.tables != nil {
+		looks = append(looks, c.databases, c.datasets)
+	}
+	if s.history != nil {
+		looks = append(looks, c.runs)
+	}
+	for _, look := range looks {
 		if err := look(ctx); err != nil {
 			return c.found, err
 		}
@@ -40,16 +56,24 @@ func (s *Store) Verify(ctx context.Context) ([]Damage, error) {
 type check struct {
 	s     *Store
 	whole map[ref.Digest]bool // blobs seen: do they match their digest?
+	told  map[ref.Digest]int  // index in found of a damaged blob
 	found []Damage
 }
 
 const (
 	hintRestore = "restore it from a backup, or replay what made it"
+	hintMend    = "run `fathom doctor --repair`: it looks for another copy; else restore it from a backup, or replay what made it"
+	hintPlace   = "run `fathom doctor --repair`: it takes the same bytes from the blobs"
+	hintRebuild = "run `fathom doctor --repair`: it makes the table again from the versions' files"
 	hintReopen  = "start Fathom again: it finishes interrupted commits"
 )
 
 func (c *check) add(kind fault.Kind, object, hint, format string, args ...any) {
 	c.found = append(c.found, Damage{Kind: kind, Object: object, Hint: hint, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (c *check) rebuildable(kind fault.Kind, of ref.Name, object, format string, args ...any) {
+	c.found = append(c.found, Damage{Kind: kind, Object: object, Hint: hintRebuild, mend: rebuild, of: of, Detail: fmt.Sprintf(format, args...)})
 }
 
 func (c *check) databases(ctx context.Context) error {
@@ -80,7 +104,8 @@ func (c *check) blobs(ctx context.Context) error {
 		}
 		d, err := ref.ParseDigest("sha256:" + e.Name())
 		if err != nil || c.s.BlobPath(d) != path {
-			c.add(fault.Conflict, path, "move it elsewhere", "this file is not a blob")
+			c.found = append(c.found, Damage{Kind: fault.Conflict, Object: filepath.Base(path), File: path, mend: setAside,
+				Hint: "move it elsewhere, or run `fathom doctor --repair`, which does", Detail: "this file is not a blob"})
 			return nil
 		}
 		return c.blob(ctx, d)
@@ -91,8 +116,13 @@ func (c *check) blob(ctx context.Context, d ref.Digest) error {
 	err := c.s.VerifyBlob(ctx, d)
 	c.whole[d] = err == nil
 	if fault.Is(err, fault.Corrupt) {
-		c.add(fault.Corrupt, string(d), hintRestore, "the blob does not match its digest")
+		c.told[d] = len(c.found)
+		c.found = append(c.found, Damage{Kind: fault.Corrupt, Object: string(d), File: c.s.BlobPath(d), Hint: hintMend,
+			mend: putAgain, digest: d, Detail: "the blob does not match its digest"})
 		return nil
+	}
+	if fault.Is(err, fault.NotFound) {
+		delete(c.whole, d) // whoever else needs it tells so too
 	}
 	return err
 }
@@ -100,11 +130,15 @@ func (c *check) blob(ctx context.Context, d ref.Digest) error {
 // need reports a blob that something refers to and that is not there; a corrupt one was told already.
 func (c *check) need(ctx context.Context, object, what string, d ref.Digest) error {
 	if _, seen := c.whole[d]; seen || d == "" {
+		if i, damaged := c.told[d]; damaged {
+			c.found[i].UsedBy = append(c.found[i].UsedBy, strings.TrimSpace(object+" "+what))
+		}
 		return nil
 	}
 	err := c.blob(ctx, d) // it may have come since
 	if fault.Is(err, fault.NotFound) {
-		c.add(fault.NotFound, object, hintRestore, "%s is missing: blob %s", what, d)
+		c.found = append(c.found, Damage{Kind: fault.NotFound, Object: object, File: c.s.BlobPath(d), Hint: hintMend,
+			mend: putAgain, digest: d, Detail: fmt.Sprintf("%s is missing: blob %s", what, d)})
 		return nil
 	}
 	return err
@@ -127,8 +161,30 @@ func (c *check) datasets(ctx context.Context) error {
 		names[tableName(key)] = true
 	}
 	for n := range names {
+		if err := c.settled(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settled looks at a dataset, and when another process may be in the middle of its commit, until it looks the same again.
+func (c *check) settled(ctx context.Context, n ref.Name) error {
+	before, last := len(c.found), ""
+	for range 20 {
+		c.found = c.found[:before]
 		if err := c.dataset(ctx, n); err != nil {
 			return err
+		}
+		now := fmt.Sprint(c.found[before:])
+		if !c.s.looking || len(c.found) == before || now == last {
+			return nil
+		}
+		last = now
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return fault.Wrap(fault.Unavailable, "lake.Verify", ctx.Err())
 		}
 	}
 	return nil
@@ -146,7 +202,7 @@ func (c *check) dataset(ctx context.Context, n ref.Name) error {
 	}
 	tbl, err := c.s.tables.load(ctx, n)
 	if err != nil {
-		c.add(fault.Corrupt, n.String(), hintRestore, "the table's metadata cannot be read: %v", err)
+		c.rebuildable(fault.Corrupt, n, n.String(), "the table's metadata cannot be read: %v", err)
 	}
 	byNumber := map[int]snapshot{}
 	if tbl != nil {
@@ -180,7 +236,7 @@ func (c *check) snapshots(ctx context.Context, n ref.Name, tbl *table.Table, row
 		}
 		files, err := c.s.tables.filesOf(ctx, tbl, tbl.SnapshotByID(snap.id))
 		if err != nil {
-			c.add(fault.Corrupt, object, hintRestore, "the snapshot's metadata cannot be read: %v", err)
+			c.rebuildable(fault.Corrupt, n, object, "the snapshot's metadata cannot be read: %v", err)
 		}
 		for _, f := range files {
 			c.tableFile(object, localPath(f))
@@ -192,7 +248,8 @@ func (c *check) snapshots(ctx context.Context, n ref.Name, tbl *table.Table, row
 func (c *check) tableFile(object, path string) {
 	got, err := os.Stat(path)
 	if err != nil {
-		c.add(fault.NotFound, object, hintRestore, "a file of the table is missing: %v", err)
+		c.found = append(c.found, Damage{Kind: fault.NotFound, Object: object, File: path, Hint: hintPlace, mend: placeAgain,
+			Detail: "a file of the table is missing"})
 		return
 	}
 	short := strings.TrimSuffix(filepath.Base(path), ".parquet")
@@ -210,7 +267,8 @@ func (c *check) tableFile(object, path string) {
 	}
 	defer f.Close()
 	if d, _, err := ref.DigestFrom(f); err != nil || d.Short() != short {
-		c.add(fault.Corrupt, object, hintRestore, "a file of the table does not match its digest: %s", path)
+		c.found = append(c.found, Damage{Kind: fault.Corrupt, Object: object, File: path, Hint: hintPlace, mend: placeAgain,
+			Detail: "a file of the table does not match its digest"})
 	}
 }
 
@@ -220,7 +278,7 @@ func (c *check) version(ctx context.Context, v Version, snap snapshot, readable 
 	switch {
 	case !readable:
 	case snap.number == 0:
-		c.add(fault.NotFound, object, hintRestore, "the version has no snapshot in its table")
+		c.rebuildable(fault.NotFound, v.Name, object, "the version has no snapshot in its table")
 	case snap.id != v.Snapshot || snap.fingerprint != v.Fingerprint || snap.manifest != string(v.Manifest):
 		c.add(fault.Conflict, object, hintRestore, "the version's row and its snapshot differ")
 	}
@@ -261,6 +319,12 @@ func (c *check) runs(ctx context.Context) error {
 				return err
 			}
 			if err := c.need(ctx, object, "the output", r.Output); err != nil {
+				return err
+			}
+			if r.Output == "" || !c.whole[r.Output] {
+				continue
+			}
+			if err := c.manifest(ctx, object, r.Output); err != nil {
 				return err
 			}
 		}

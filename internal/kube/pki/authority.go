@@ -76,6 +76,17 @@ func Open(dir string, create bool, now func() time.Time) (*Authority, error) {
 	return a, nil
 }
 
+// Read opens an authority without making or changing anything; Corrupt when a file is damaged or missing.
+func Read(dir string) (*Authority, error) {
+	if _, err := os.Stat(filepath.Join(dir, "ca.crt")); err != nil {
+		return nil, Damaged(filepath.Join(dir, "ca.crt"), err)
+	}
+	return Open(dir, false, time.Now)
+}
+
+// NotAfter is when the authority's own certificate ends.
+func (a *Authority) NotAfter() time.Time { return a.cert.NotAfter }
+
 // Key reads a private key file (PEM, mode 0600), or makes it when it is missing and create is set.
 func Key(path string, create bool) ([]byte, error) {
 	data, err := os.ReadFile(path)

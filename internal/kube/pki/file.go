@@ -27,7 +27,19 @@ func WriteFile(path string, data []byte, mode os.FileMode) (err error) {
 	if err := errors.Join(werr, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), path)
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a rename last through a power cut: a key that was used and is gone would be the end of what it encrypted.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Unwritable is the error, of kind Forbidden (or Exhausted when the disk is full), for a directory that cannot be
