@@ -27,6 +27,11 @@ require (
 )
 
 require (
+	github.com/olekukonko/tablewriter v0.0.5 // indirect
+	go.etcd.io/etcd/etcdutl/v3 v3.6.8
+)
+
+require (
 	charm.land/bubbletea/v2 v2.0.10
 	github.com/MakeNowJust/heredoc v1.0.0 // indirect
 	github.com/Masterminds/semver/v3 v3.5.0 // indirect
@@ -39,10 +44,7 @@ require (
 	github.com/charmbracelet/x/termios v0.1.1 // indirect
 	github.com/charmbracelet/x/windows v0.2.2 // indirect
 	github.com/cilium/ebpf v0.17.3 // indirect
-<<<<<<< HEAD
 	github.com/clipperhouse/displaywidth v0.11.0 // indirect
-=======
->>>>>>> 1d02eca (fathom backup and restore; doctor looks at everything, also while Fathom runs, and mends what it can)
 	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
 	github.com/containerd/platforms v1.0.0-rc.4 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
@@ -57,20 +59,13 @@ require (
 	github.com/lib/pq v1.12.0 // indirect
 	github.com/liggitt/tabwriter v0.0.0-20181228230101-89fcab3d43de // indirect
 	github.com/lithammer/dedent v1.1.0 // indirect
-<<<<<<< HEAD
 	github.com/lucasb-eyer/go-colorful v1.4.0 // indirect
-=======
->>>>>>> 1d02eca (fathom backup and restore; doctor looks at everything, also while Fathom runs, and mends what it can)
 	github.com/mattn/go-runewidth v0.0.24 // indirect
 	github.com/mitchellh/go-wordwrap v1.0.1 // indirect
 	github.com/moby/locker v1.0.1 // indirect
 	github.com/moby/moby/client v0.5.1 // indirect
 	github.com/monochromegane/go-gitignore v0.0.0-20200626010858-205db1a8cc00 // indirect
-<<<<<<< HEAD
 	github.com/muesli/cancelreader v0.2.2 // indirect
-=======
-	github.com/olekukonko/tablewriter v0.0.5 // indirect
->>>>>>> 1d02eca (fathom backup and restore; doctor looks at everything, also while Fathom runs, and mends what it can)
 	github.com/onsi/ginkgo/v2 v2.30.0 // indirect
 	github.com/onsi/gomega v1.42.1 // indirect
 	github.com/opencontainers/runc v1.4.0 // indirect
@@ -79,11 +74,7 @@ require (
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/urfave/cli v1.22.17 // indirect
 	github.com/xlab/treeprint v1.2.0 // indirect
-<<<<<<< HEAD
 	github.com/xo/terminfo v0.0.0-20220910002029-abceb7e1c41e // indirect
-=======
-	go.etcd.io/etcd/etcdutl/v3 v3.6.8
->>>>>>> 1d02eca (fathom backup and restore; doctor looks at everything, also while Fathom runs, and mends what it can)
 	k8s.io/apiserver v0.36.3 // indirect
 	k8s.io/cli-runtime v0.36.3 // indirect
 	sigs.k8s.io/kustomize/api v0.21.1 // indirect

@@ -19,6 +19,7 @@ import (
 	"fathom.dev/fathom/internal/backup"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/kube"
+	"fathom.dev/fathom/internal/lake"
 )
 
 // newRestore is `fathom-server restore`: a state directory from a file of backup.
@@ -34,6 +35,9 @@ func newRestore() *cobra.Command {
 			defer cancel()
 			summary, err := restore(ctx, args[0], state, newTicker(cmd.ErrOrStderr(), "restored"))
 			if err != nil {
+				return err
+			}
+			if err := settle(summary.State); err != nil {
 				return err
 			}
 			found, err := examine(ctx, summary.State, examination{})
@@ -95,6 +99,15 @@ func restore(ctx context.Context, file, state string, progress *ticker) (restore
 	from := summary.State
 	summary.State = state
 	return restored{Summary: summary, From: from}, fault.Wrap(fault.Internal, op, syncAll(parent))
+}
+
+// settle lets the lake find its tables where it lies now.
+func settle(state string) error {
+	store, err := lake.Open(lake.Options{Dir: filepath.Join(state, "lake")})
+	if err != nil {
+		return err
+	}
+	return store.Close()
 }
 
 func wantEmpty(dir string) error {

@@ -129,7 +129,7 @@ func (g *global) server(arguments ...string) error {
 
 // machine is the output format that fathom-server's verbs know.
 func (g *global) machine() string {
-	if g.json() {
+	if g.forPrograms() {
 		return "json"
 	}
 	return ""

@@ -32,7 +32,7 @@ func (w *Writer) SQLite(ctx context.Context, file, name string) error {
 
 func copySQLite(ctx context.Context, from, to string) error {
 	const op = "backup"
-	db, err := OpenSQLite(from)
+	db, err := openSQLite(from, false)
 	if err != nil {
 		return err
 	}
@@ -46,16 +46,19 @@ func copySQLite(ctx context.Context, from, to string) error {
 	return CheckSQLite(ctx, to)
 }
 
-// OpenSQLite opens a database for reading beside its writer.
-func OpenSQLite(file string) (*sql.DB, error) {
-	q := url.Values{"_query_only": {"1"}, "_busy_timeout": {"10000"}}
+// openSQLite opens a database that is there, beside its writer.
+func openSQLite(file string, readOnly bool) (*sql.DB, error) {
+	q := url.Values{"mode": {"rw"}, "_busy_timeout": {"10000"}}
+	if readOnly {
+		q.Set("_query_only", "1") // which VACUUM INTO does not permit, though it only reads
+	}
 	db, err := sql.Open("sqlite3", (&url.URL{Scheme: "file", Path: file, RawQuery: q.Encode()}).String())
 	return db, fault.Wrap(fault.Internal, "backup", err)
 }
 
 // CheckSQLite lets SQLite check a database's structure; Corrupt says what it found.
 func CheckSQLite(ctx context.Context, file string) error {
-	db, err := OpenSQLite(file)
+	db, err := openSQLite(file, true)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ func Snapshot(ctx context.Context, dir, file string) error {
 	if _, err := os.Stat(filepath.Join(dir, "etcd", "member")); errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.NotFound, "kube.Snapshot", "%s holds no objects", dir)
 	}
+	routeLogs(io.Discard) // gRPC tells of each connection that ends
 	cp, err := storeOnly(ctx, dir)
 	if fault.Is(err, fault.Conflict) {
 		return saveFrom(ctx, runningSocket(dir), file)

@@ -200,6 +200,17 @@ func (c *check) dataset(ctx context.Context, n ref.Name) error {
 	if err != nil {
 		return err
 	}
+	location, err := c.s.tables.location(ctx, n)
+	if err != nil {
+		return sqlFault(err)
+	}
+	if old, err := c.s.tables.movedFrom(n, location); err != nil {
+		c.add(fault.KindOf(err), n.String(), hintRestore, "%v", err)
+		return nil
+	} else if old != "" {
+		c.add(fault.Conflict, n.String(), "start Fathom once, or run `fathom doctor --repair`: the paths are rewritten", "the lake was moved here from %s", old)
+		return nil
+	}
 	tbl, err := c.s.tables.load(ctx, n)
 	if err != nil {
 		c.rebuildable(fault.Corrupt, n, n.String(), "the table's metadata cannot be read: %v", err)
