@@ -159,6 +159,32 @@ func TestRegisterTwice(t *testing.T) {
 	}
 }
 
+// TestForgottenHalf: Fathom ended while it removed the runs of a version; whichever are left, it goes on.
+func TestForgottenHalf(t *testing.T) {
+	for _, gone := range [][]string{{"split", "evaluate"}, {"split", "final", "fold-0", "evaluate"}, {"final"}, {"evaluate"}} {
+		t.Run(strings.Join(gone, " "), func(t *testing.T) {
+			w := newWorld(t)
+			w.train(0.8)
+			var runs v1alpha1.RunList
+			if err := w.List(t.Context(), &runs); err != nil || len(runs.Items) != 5 {
+				t.Fatalf("%d runs, %v", len(runs.Items), err)
+			}
+			for _, r := range runs.Items {
+				if slices.Contains(gone, r.Spec.Part) {
+					if err := w.Delete(t.Context(), &r); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			w.restart()
+			w.want(v1alpha1.ReasonReady, "version 1 is in production")
+			if w.count() != 0 {
+				t.Errorf("%d runs are left", w.count())
+			}
+		})
+	}
+}
+
 // TestTrackerFails: what the tracker was not told it is told later, and the version's subjects are not lost meanwhile.
 func TestTrackerFails(t *testing.T) {
 	w := newWorld(t)

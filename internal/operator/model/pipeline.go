@@ -105,7 +105,11 @@ func (p pipeline) state(fingerprint string) *plan.RunState {
 	if r := p.runs[partEvaluate]; r != nil {
 		return runState(r, fingerprint, r.Status.Message, "evaluate")
 	}
-	running := runState(p.runs[partSplit], fingerprint, "", p.progress())
+	split := p.runs[partSplit]
+	if split == nil { // what was being forgotten when Fathom ended
+		return nil
+	}
+	running := runState(split, fingerprint, "", p.progress())
 	running.Phase = v1alpha1.RunRunning
 	for _, part := range parts { // tell of a part that is under way
 		if r := p.runs[part]; !ended(r) {
