@@ -149,6 +149,23 @@ echo 0.5 half > $FATHOM_PROGRESS
 	}
 }
 
+// TestStartsAgainInItsPod: what a try left that was ended while it fetched or wrote is neither in the way nor handed in.
+func TestStartsAgainInItsPod(t *testing.T) {
+	p := newPlatform(t, map[string]string{"main.sh": "cat whole > $FATHOM_OUTPUT/out", "whole": "whole"}, "sh", "main.sh")
+	for path, text := range map[string]string{
+		"code/main.sh": "exit 1", "code/.fathom-bundle.tar": "half", "output/half": "half", "inputs/old/rows": "half",
+	} {
+		path = filepath.Join(p.dir, "train-1-0", path)
+		must(t, errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)))
+	}
+	if code, log := p.run(1, 0); code != 0 {
+		t.Fatalf("exit code %d: %s", code, log)
+	}
+	if got := p.output(); len(got) != 1 || got["out"] != "whole" {
+		t.Errorf("output %v", got)
+	}
+}
+
 // restart forgets everything that is not on disk and leaves a torn line behind.
 func (p *platform) restart() {
 	must(p.t, p.ledger.Close())

@@ -28,10 +28,13 @@ const parallel = 4
 // stage makes everything ready that the command needs.
 func (l *launcher) stage(ctx context.Context) (gang.Stage, error) {
 	var s gang.Stage
-	for _, dir := range []string{l.code, l.inputs, l.output, l.checkpoints} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	for _, dir := range []string{l.code, l.inputs, l.output} {
+		if err := empty(dir); err != nil {
 			return s, fault.Wrap(fault.Internal, "stage", err)
 		}
+	}
+	if err := os.MkdirAll(l.checkpoints, 0o755); err != nil {
+		return s, fault.Wrap(fault.Internal, "stage", err)
 	}
 	if err := l.client.get(ctx, "stage", l.query(), &s); err != nil {
 		return s, err
@@ -57,6 +60,24 @@ func (l *launcher) stage(ctx context.Context) (gang.Stage, error) {
 		hosts.WriteString(host + " slots=1\n")
 	}
 	return s, errors.Join(os.WriteFile(l.params, params, 0o644), os.WriteFile(l.hostfile, []byte(hosts.String()), 0o644))
+}
+
+// empty makes the folder, and removes what a try in the same pod that was ended has left in it. The folder itself stays: it is
+// a volume.
+func empty(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // query tells the door how the ranks can reach each other.

@@ -193,7 +193,8 @@ func (f *fathom) await(what string, limit time.Duration, done func() bool) {
 		select {
 		case <-deadline:
 			out, _ := f.try("status")
-			f.Fatalf("waited %s for %s:\n%s", limit, what, out)
+			log, _ := os.ReadFile(filepath.Join(f.state, "logs", "fathom.log"))
+			f.Fatalf("waited %s for %s:\n%s\nfathom.log ends with\n%s", limit, what, out, log[max(0, len(log)-8<<10):])
 		case <-tick.C:
 		}
 	}

@@ -64,7 +64,7 @@ func TestKillWhileTraining(t *testing.T) {
 		for _, stage := range c.stages {
 			f.restartAt(regexp.MustCompile("^"+stage), number)
 		}
-		f.await(fmt.Sprintf("version %d served", number), 2*time.Minute, func() bool {
+		f.await(fmt.Sprintf("version %d served", number), 5*time.Minute, func() bool {
 			said := f.status("graph")
 			endpoint := said["endpoint/tiny"]
 			return endpoint.State == "Ready" && endpoint.Version == number && said["model/tiny"].State == "Ready"
@@ -87,7 +87,7 @@ func TestKillWhileTraining(t *testing.T) {
 func (f *fathom) restartAt(stage *regexp.Regexp, number int64) {
 	f.Helper()
 	var seen line
-	f.await(fmt.Sprintf("stage %q of version %d", stage, number), 90*time.Second, func() bool {
+	f.await(fmt.Sprintf("stage %q of version %d", stage, number), 5*time.Minute, func() bool {
 		seen = f.status("graph")["model/tiny"]
 		return seen.Version >= number || seen.State == "Running" && stage.MatchString(seen.Detail)
 	})
