@@ -19,13 +19,25 @@ UV := uv==0.13.9
 PACKAGES := chromium
 
 .DELETE_ON_ERROR:
-.PHONY: build demo test verify generate lint bench clean setup judges judges-lock
+.PHONY: build web demo test verify generate lint bench clean setup judges judges-lock
 
-build: $(BIN)/libonnxruntime.so.1
+build: $(BIN)/libonnxruntime.so.1 web
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/fathom ./cmd/fathom-server ./cmd/fathom-step
 	CGO_ENABLED=0 go build -ldflags '-s -w' -o $(BIN)/ ./cmd/fathom-launch
 	go build -ldflags '-s -w' -o $(BIN)/ github.com/opencontainers/runc
 	@chmod -R a+rX $(BIN)
+
+# The console's app, which fathom-server carries. No script of a package runs. Without npm the server says that it has no console.
+WEB := $(shell git ls-files -co --exclude-standard web 2>/dev/null | grep -v '\.go$$' | tr '\n' ' ')
+web: web/dist/index.html
+
+web/node_modules/.done: web/package-lock.json
+	@if command -v npm >/dev/null; then cd web && npm ci --ignore-scripts --no-audit --no-fund --silent; else mkdir -p web/node_modules; fi
+	@touch $@
+
+web/dist/index.html: web/node_modules/.done $(wildcard $(WEB))
+	@if command -v npm >/dev/null; then cd web && npx --no-install vite build --logLevel warn; \
+	else echo 'make web: npm is missing (Node 20 or later): the server is built without the console'; fi
 
 # The ONNX Runtime library comes inside an npm package; no script of it is run.
 $(BIN)/libonnxruntime.so.1:
@@ -51,6 +63,7 @@ lint: $(TOOLS)/bin/staticcheck
 	@wrong=$$(git ls-files -co --exclude-standard '*.go' | xargs -r ls 2>/dev/null | xargs -r gofmt -l); test -z "$$wrong" || { echo "not formatted: $$wrong"; exit 1; }
 	go vet ./...
 	$(TOOLS)/bin/staticcheck ./...
+	cd web && npm run --silent check
 
 # The study, from an empty state directory. What was built or downloaded before is used again.
 STATE ?= $(ROOT)/.state/demo
@@ -65,6 +78,7 @@ bench: build $(TOOLS)/uv/bin/uv
 
 # Everything. Tests that were skipped are listed with their reason at the end.
 test: setup build judges verify lint $(TOOLS)/bin/gotestsum
+	cd web && npm run --silent test
 	PATH=$(TOOLS)/bin:$$PATH FATHOM_PYTHON=$(TOOLS)/judges/bin/python FATHOM_ONNXRUNTIME=$(BIN)/libonnxruntime.so.1 FATHOM_RUNC=$(BIN)/runc \
 		$(TOOLS)/bin/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -p 2 -timeout 20m ./...
 

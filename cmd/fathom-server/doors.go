@@ -28,6 +28,7 @@ import (
 	"fathom.dev/fathom/internal/ref"
 	"fathom.dev/fathom/internal/s3"
 	"fathom.dev/fathom/internal/staging"
+	"fathom.dev/fathom/web"
 )
 
 // doors are the two listeners on loopback. Pods reach them through the node's forwards.
@@ -187,6 +188,7 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("console"), Now: time.Now,
 		Client: p.objects, Lake: p.lake, PutObject: p.putObject, Tables: p.steps.check, Query: p.steps.query,
 		Log: p.runLog, Plan: p.plan, Replay: p.replay, Page: p.insightPage,
+		App: web.App(), Changes: p.changes.of,
 	})
 	if err != nil {
 		return nil, err

@@ -77,6 +77,9 @@ func (p *platform) startOperator(ctx context.Context) error {
 	if p.targets, err = watchTargets(ctx, m.GetCache()); err != nil {
 		return err
 	}
+	if p.changes, err = watchChanges(ctx, m.GetCache()); err != nil {
+		return err
+	}
 	if err := p.watchEnvironments(ctx, m.GetCache()); err != nil {
 		return err
 	}

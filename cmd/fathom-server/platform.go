@@ -61,6 +61,7 @@ type platform struct {
 	sources  *source.Index
 	captured *capture.Store
 	targets  *targets
+	changes  *changes
 	envs     *environment.Builder
 	node     *node.Node
 	s3       *s3.Door

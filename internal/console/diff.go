@@ -25,7 +25,9 @@ type difference struct {
 	To      side          `json:"to"`
 	Columns []columnDelta `json:"columns"` // that came, went or have another type
 	Rows    rowsDelta     `json:"rows"`
-	Inputs  []inputDelta  `json:"inputs"` // what it was made from that is not the same: why the versions differ
+	// Subjects is missing where a version names none.
+	Subjects *subjectsDelta `json:"subjects,omitempty"`
+	Inputs   []inputDelta   `json:"inputs"` // what it was made from that is not the same: why the versions differ
 	// Declaration is true when SQL, command or resources of the step are not the same; false where that is not known.
 	Declaration bool `json:"declaration,omitempty"`
 }
@@ -83,6 +85,10 @@ func (s *server) datasetDiff(w http.ResponseWriter, r *http.Request) {
 		Declaration: redeclared(from.Summary, to.Summary),
 	}
 	key := strings.FieldsFunc(r.URL.Query().Get("key"), func(c rune) bool { return c == ',' })
+	if out.Subjects, err = s.subjectsDelta(r.Context(), from, to); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	if out.Rows, err = s.rowsDelta(r, &d, from, to, key); err != nil {
 		s.fail(w, r, err)
 		return

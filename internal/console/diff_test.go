@@ -23,9 +23,9 @@ func TestDiff(t *testing.T) {
 	report := func(parameters string) json.RawMessage {
 		return json.RawMessage(`{"step":"Transform","parameters":"` + parameters + `","report":{"rowsIn":9}}`)
 	}
-	w.version("voice", lake.CommitRequest{Fingerprint: "a", Inputs: []lake.Input{file("a.csv", "1"), file("b.csv", "1")}, Summary: report("p")},
+	w.version("voice", lake.CommitRequest{Fingerprint: "a", Inputs: []lake.Input{file("a.csv", "1"), file("b.csv", "1")}, Subjects: []string{"s1", "s2"}, Summary: report("p")},
 		map[string][]float64{"id": {1, 2, 3, 4}, "x": {1, 1, 1, 1}, "old": {0, 0, 0, 0}})
-	w.version("voice", lake.CommitRequest{Fingerprint: "b", Inputs: []lake.Input{file("a.csv", "2"), file("c.csv", "1")}, Summary: report("q")},
+	w.version("voice", lake.CommitRequest{Fingerprint: "b", Inputs: []lake.Input{file("a.csv", "2"), file("c.csv", "1")}, Subjects: []string{"s2", "s3", "s4"}, Summary: report("q")},
 		map[string][]float64{"id": {2, 3, 4, 5, 6}, "x": {1, 1, 7, 1, 1}, "new": {0, 0, 0, 0, 0}})
 	d := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: "neurology", Name: "voice"}}
 	d.Status.Version = 2
@@ -37,6 +37,7 @@ func TestDiff(t *testing.T) {
 	w.want("ada", "GET", at+"?from=v1&to=v2&key=id", "", 200, `"rows":{"compared":true,"key":["id"],"added":2,"removed":1,"changed":1}`)
 	w.want("ada", "GET", at+"?from=2&to=1&key=id", "", 200, `"added":1,"removed":2,"changed":1`)
 	w.want("ada", "GET", at, "", 200, `"declaration":true`)
+	w.want("ada", "GET", at, "", 200, `"subjects":{"added":2,"removed":1,"kept":1}`)
 	w.want("ada", "GET", at, "", 200, `"summary":{"rowsIn":9}`)
 	var got difference
 	if err := json.Unmarshal([]byte(w.want("ada", "GET", at, "", 200, `"inputs":[`).text), &got); err != nil {

@@ -11,11 +11,14 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/lake"
@@ -46,6 +49,10 @@ type Options struct {
 	Replay func(ctx context.Context, r ReplayRequest) (any, error)
 	// Page renders a model's insight page as HTML.
 	Page func(ctx context.Context, model ref.Name, version int64) ([]byte, error)
+	// App is the folder of the built console; without an index.html in it pages say how to build it.
+	App fs.FS
+	// Changes tells which objects of a workspace change, in batches, until ctx ends; then the channel is closed.
+	Changes func(ctx context.Context, workspace string) <-chan []ObjectName
 }
 
 // ReplayRequest names a version to make again.
@@ -58,11 +65,12 @@ type ReplayRequest struct {
 type server struct {
 	Options
 	sessions *sessions
+	profiles *profiles
 }
 
 // New builds the door.
 func New(o Options) (http.Handler, error) {
-	s := &server{Options: o, sessions: newSessions(o.Now)}
+	s := &server{Options: o, sessions: newSessions(o.Now), profiles: &profiles{}}
 	mux, err := identity.NewMux(s.routes(), identity.MuxOptions{
 		Authenticator: o.Authenticator, Authorizer: o.Authorizer, Record: o.Record, Fail: s.fail,
 	})
@@ -95,6 +103,11 @@ func inWorkspace(verb, resource, subresource string, data bool) func(*http.Reque
 }
 
 func (s *server) routes() []identity.Route {
+	return slices.Concat(s.verbs(), s.appRoutes(), s.pageRoutes())
+}
+
+// verbs are what the command line and people's programs ask.
+func (s *server) verbs() []identity.Route {
 	const base = "/api/workspaces/{workspace}"
 	return []identity.Route{
 		{Pattern: "POST " + base + "/bundles", Action: inWorkspace("create", "workspaces", "bundles", true), Handler: s.putBundle},
@@ -115,13 +128,37 @@ func (s *server) routes() []identity.Route {
 		{Pattern: "GET " + base + "/runs/{name}/log", Action: inWorkspace("get", "runs", "log", true), Handler: s.log},
 		{Pattern: "POST " + base + "/runs/{name}/cancel", Action: inWorkspace("create", "runs", "cancel", false), Handler: s.cancel},
 		{Pattern: "GET " + base + "/subjects/{name}", Action: inWorkspace("get", "datasets", "identified", true), Handler: s.subject},
+	}
+}
+
+// appRoutes are what the console's app asks besides.
+func (s *server) appRoutes() []identity.Route {
+	const base = "/api/v1/workspaces/{workspace}"
+	list := inWorkspace("list", "datasets", "", false)
+	return []identity.Route{
+		{Pattern: "GET /api/v1/me", Action: s.anyone, Handler: s.people(s.me)},
+		{Pattern: "GET " + base + "/rights", Action: list, Handler: s.rights},
+		{Pattern: "GET " + base + "/objects", Action: list, Handler: s.objects},
+		{Pattern: "GET " + base + "/watch", Action: list, Handler: s.watch},
+		{Pattern: "GET " + base + "/timeline", Action: list, Handler: s.timeline},
+		{Pattern: "GET " + base + "/datasets/{name}/profile", Action: inWorkspace("get", "datasets", "data", true), Handler: s.profile},
+		{Pattern: "GET " + base + "/datasets/{name}/sample", Action: inWorkspace("get", "datasets", "data", true), Handler: s.sample},
+		{Pattern: "GET " + base + "/runs/{name}", Action: inWorkspace("get", "runs", "", false), Handler: s.run},
+		{Pattern: "POST " + base + "/datasets/{name}/retry", Action: inWorkspace("update", "datasets", "", false), Handler: s.retry(func() client.Object { return &v1alpha1.Dataset{} })},
+		{Pattern: "POST " + base + "/models/{name}/retry", Action: inWorkspace("update", "models", "", false), Handler: s.retry(func() client.Object { return &v1alpha1.Model{} })},
+		{Pattern: "POST " + base + "/reports/{name}/retry", Action: inWorkspace("update", "reports", "", false), Handler: s.retry(func() client.Object { return &v1alpha1.Report{} })},
+	}
+}
+
+func (s *server) pageRoutes() []identity.Route {
+	return []identity.Route{
 		{Pattern: "POST /api/sessions", Action: s.anyone, Handler: s.people(s.createLink)},
 		{Pattern: "GET /ui/login", Public: "exchanges a one-time code for a session", Handler: s.login},
 		{Pattern: "GET /ui/workspaces/{workspace}/models/{name}", Action: inWorkspace("get", "models", "", true), Handler: s.modelPage},
 		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportRoot},
 		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}/{file...}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportFile},
-		{Pattern: "GET /ui/workspaces/{workspace}", Action: s.overviewAction, Handler: s.overview},
-		{Pattern: "GET /ui/{$}", Action: s.anyone, Handler: s.people(s.home)},
+		{Pattern: "GET /ui/assets/{file}", Public: "the app's program, without data", Handler: s.asset},
+		{Pattern: "GET /ui/{path...}", Action: s.anyone, Handler: s.people(s.app)},
 		{Pattern: "GET /healthz", Public: "liveness", Handler: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }},
 	}
 }
@@ -140,10 +177,6 @@ func (s *server) people(next http.HandlerFunc) http.HandlerFunc {
 // anyone is the action that every authenticated caller may do: look at the list of workspaces.
 func (s *server) anyone(*http.Request) (identity.Action, error) {
 	return identity.Action{Verb: "list", Group: "fathom.dev", Resource: "workspaces"}, nil
-}
-
-func (s *server) overviewAction(r *http.Request) (identity.Action, error) {
-	return inWorkspace("list", "datasets", "", false)(r)
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

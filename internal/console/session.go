@@ -21,6 +21,7 @@ const (
 	linkLife    = 2 * time.Minute
 	sessionLife = 8 * time.Hour
 	maxSessions = 10_000
+	appHeader   = "X-Fathom-Console" // sent by the app with each request
 )
 
 // sessions keeps one-time codes and browser sessions in memory, by the hash of their secret.
@@ -101,6 +102,10 @@ func (h withSessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func sameSite(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		// A form of another site cannot send a header of its own, whatever it can do about the others.
+		if r.Header.Get(appHeader) == "" {
+			return false
+		}
 		origin, err := url.Parse(r.Header.Get("Origin"))
 		return err == nil && origin.Host == r.Host
 	}

@@ -97,6 +97,12 @@ func TestCookiesOfOtherSites(t *testing.T) {
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
+	app := func(origin string) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Header.Set(appHeader, "1")
+			r.Header.Set("Origin", origin)
+		}
+	}
 	for _, c := range []struct {
 		name, method, path string
 		change             func(*http.Request)
@@ -106,9 +112,10 @@ func TestCookiesOfOtherSites(t *testing.T) {
 		{"typed", "GET", "/ui/", header("Sec-Fetch-Site", "none"), 200},
 		{"link on another site", "GET", "/ui/", header("Sec-Fetch-Site", "cross-site"), 401},
 		{"sibling site", "GET", "/ui/", header("Sec-Fetch-Site", "same-site"), 401},
-		{"own form", "POST", ws + "/runs/voice-1/cancel", header("Origin", "https://fathom.test"), 204},
-		{"no origin", "POST", ws + "/runs/voice-1/cancel", header("X", "y"), 401},
-		{"form elsewhere", "POST", ws + "/runs/voice-1/cancel", header("Origin", "https://evil.test"), 403},
+		{"own program", "POST", ws + "/runs/voice-1/cancel", app("https://fathom.test"), 204},
+		{"own form, without the program's header", "POST", ws + "/runs/voice-1/cancel", header("Origin", "https://fathom.test"), 401},
+		{"no origin", "POST", ws + "/runs/voice-1/cancel", header(appHeader, "1"), 401},
+		{"form elsewhere", "POST", ws + "/runs/voice-1/cancel", app("https://evil.test"), 403},
 		{"null origin", "POST", ws + "/runs/voice-1/cancel", header("Origin", "null"), 403},
 		{"another credential too", "GET", "/ui/", header("Authorization", "Bearer !forged"), 401},
 	} {

@@ -19,15 +19,12 @@ th { font-weight: 600; } a { color: var(--accent); } td.message { color: #666; }
 {{.Body}}</body></html>
 `))
 
-var overviewTemplate = template.Must(template.New("overview").Parse(`{{if .}}<table><thead>
-<tr><th>Kind</th><th>Name</th><th>State</th><th>Version</th><th>Message</th></tr></thead><tbody>
-{{range .}}<tr><td>{{.Kind}}</td><td>{{if .Link}}<a href="{{.Link}}">{{.Name}}</a>{{else}}{{.Name}}{{end}}</td>
-<td><span class="state {{.State}}">{{.State}}</span></td><td>{{.Version}}</td><td class="message">{{.Message}}</td></tr>
-{{end}}</tbody></table>{{else}}<p>Nothing is declared yet. Write a few YAML objects and run <code>fathom apply -f FOLDER</code>.</p>{{end}}
-`))
-
 var hintTemplate = template.Must(template.New("hint").Parse(
 	`<p>This page shows only to people who may see it. Run <code>fathom open</code> in a terminal: it prints a link that logs this browser in once.</p>
+`))
+
+var unbuiltTemplate = template.Must(template.New("unbuilt").Parse(
+	`<p>This server was built without the console. Run <code>make build</code> with Node 20 or later and start it again. Everything else works.</p>
 `))
 
 var redirectTemplate = template.Must(template.New("redirect").Parse(

@@ -15,8 +15,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,6 +47,7 @@ type world struct {
 	audit    error             // why it cannot be told
 	objects  map[string]string // what was put into buckets
 	asked    []query.ReadParams
+	news     [][]ObjectName // what a stream is told before it ends
 }
 
 // Authenticate knows everybody by their name.
@@ -65,8 +68,10 @@ func (w *world) Authorize(_ context.Context, u identity.User, a identity.Action)
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w := &world{T: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), objects: map[string]string{}}
 	w.may = func(string, identity.Action) bool { return true }
@@ -121,6 +126,21 @@ func (w *world) options() Options {
 		Plan: func(_ context.Context, workspace string, objects json.RawMessage) (any, error) {
 			return []string{workspace, string(objects)}, nil
 		},
+		App: fstest.MapFS{"index.html": {Data: []byte("<title>Fathom</title>" + noncePlace)}, "assets/a.js": {Data: []byte("run()")},
+			"assets/a.js.gz": {Data: []byte("packed")}},
+		Changes: func(ctx context.Context, _ string) <-chan []ObjectName {
+			out := make(chan []ObjectName)
+			go func() {
+				defer close(out)
+				for _, names := range w.news {
+					select {
+					case out <- names:
+					case <-ctx.Done():
+					}
+				}
+			}()
+			return out
+		},
 		Replay: func(_ context.Context, r ReplayRequest) (any, error) { return r, nil },
 		Page: func(_ context.Context, m ref.Name, version int64) ([]byte, error) {
 			return fmt.Appendf(nil, "<h1>%s %d</h1>", m, version), nil
@@ -154,7 +174,7 @@ func (w *world) dataset(name string, rows int, identified bool) {
 	w.Helper()
 	d := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: "neurology", Name: name}}
 	if rows > 0 {
-		v := w.version(name, lake.CommitRequest{Fingerprint: "f" + name, Subjects: []string{"s1"}}, map[string][]float64{"x": make([]float64, rows)})
+		v := w.version(name, lake.CommitRequest{Fingerprint: "f" + name, Subjects: []string{"s1"}, Summary: json.RawMessage(`{"report":{}}`)}, map[string][]float64{"x": make([]float64, rows)})
 		d.Status.Version, d.Status.Identified = int64(v.Number), identified
 	}
 	w.create(d)

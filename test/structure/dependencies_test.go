@@ -4,6 +4,7 @@ package structure
 
 import (
 	"encoding/json"
+	"maps"
 	"os/exec"
 	"path"
 	"regexp"
@@ -69,6 +70,11 @@ func named(files []file, product, tools goMod) []string {
 			}
 		}
 	}
+	for _, f := range files {
+		for _, name := range npmPackages(f) {
+			set[name] = true
+		}
+	}
 	for _, tool := range product.Tool {
 		set[moduleOf(product, tool.Path)] = true
 	}
@@ -81,6 +87,21 @@ func named(files []file, product, tools goMod) []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// npmPackages are those that a package.json asks for itself.
+func npmPackages(f file) []string {
+	if path.Base(f.path) != "package.json" || f.isTestdata() {
+		return nil
+	}
+	var declared struct {
+		Dependencies    map[string]string `json:"dependencies"`
+		DevDependencies map[string]string `json:"devDependencies"`
+	}
+	if err := json.Unmarshal([]byte(f.text), &declared); err != nil {
+		return []string{f.path + " is no JSON: " + err.Error()}
+	}
+	return slices.Concat(slices.Collect(maps.Keys(declared.Dependencies)), slices.Collect(maps.Keys(declared.DevDependencies)))
 }
 
 // unexplained says which names lack a row whose every cell says something, and which rows nobody needs any more.
@@ -142,9 +163,11 @@ func TestNamed(t *testing.T) {
 		example(t, "a/a.go", "package a\nimport _ \"a.org/x/v2/deep\"\nimport _ \"fmt\"\n"),
 		example(t, "examples/e/requirements.txt", "# pins\nnumpy==2\nuvicorn[standard]\n"),
 		example(t, "a/testdata/requirements.txt", "six\n"),
+		example(t, "web/package.json", `{"dependencies": {"@a/core": "1.0.0"}, "devDependencies": {"vite": "8.0.0"}}`),
+		example(t, "web/testdata/package.json", `{"dependencies": {"left-pad": "1.0.0"}}`),
 	}
 	got := named(files, product, tools)
-	if want := []string{"a.org/tool", "a.org/x/v2", "numpy", "uvicorn"}; !slices.Equal(got, want) {
+	if want := []string{"@a/core", "a.org/tool", "a.org/x/v2", "numpy", "uvicorn", "vite"}; !slices.Equal(got, want) {
 		t.Errorf("named: %q, want %q", got, want)
 	}
 }

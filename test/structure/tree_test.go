@@ -59,7 +59,7 @@ func newFile(name, text string) (file, error) {
 }
 
 // made are folders that hold what was built or fetched, not written.
-var made = map[string]bool{"bin": true, "node_modules": true, "dist": true}
+var made = map[string]bool{"bin": true, "node_modules": true, "dist": true, "screenshots": true}
 
 var readTree = sync.OnceValues(func() ([]file, error) {
 	var files []file

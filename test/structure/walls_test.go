@@ -24,7 +24,7 @@ const (
 
 // rooms says on which storey each room is. A new room gets its line here.
 var rooms = map[string]level{
-	"api/crds": words, "api/v1alpha1": words, "internal/fault": words, "internal/ref": words,
+	"api/crds": words, "api/v1alpha1": words, "internal/fault": words, "internal/ref": words, "web": words,
 
 	"internal/audit": things, "internal/backup": things, "internal/bundle": things, "internal/capture": things, "internal/chart": things, "internal/dicom": things,
 	"internal/drift": things, "internal/evaluate": things, "internal/gang": things, "internal/identity": things, "internal/insight": things,
