@@ -42,7 +42,7 @@ func (g *gateway) record(ctx context.Context, x *exchange, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	answer, err := oip.ReadResponse(x.answer, x.answered.Get(oip.HeaderLength), oip.Limits{})
+	answer, err := oip.ReadResponse(x.answer, x.json, oip.Limits{})
 	if err != nil {
 		return err
 	}
@@ -86,17 +86,17 @@ func (m *metadata) of(ctx context.Context, g *gateway, x *exchange) (*layout, er
 func (g *gateway) ask(ctx context.Context, x *exchange) (oip.Metadata, error) {
 	var m oip.Metadata
 	address := x.slot.address
-	head := appendHead(nil, http.MethodGet, strings.TrimSuffix(x.path, "/infer"), address, nil, 0)
-	response, wire, err := g.wires.ask(ctx, address, head, nil, time.Now().Add(2*time.Second))
+	head := appendHead(nil, http.MethodGet, strings.TrimSuffix(x.path, "/infer"), address, x.id, nil, 0)
+	answer, wire, err := g.wires.ask(ctx, address, head, nil, time.Now().Add(2*time.Second))
 	if err != nil {
 		return m, fault.Wrap(fault.Unavailable, "capture", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, whole))
-	g.wires.done(wire, err == nil && len(text) < whole && !response.Close)
-	if err == nil && response.StatusCode == http.StatusOK {
+	text, err := io.ReadAll(io.LimitReader(answer.body, whole))
+	g.wires.done(wire, err == nil && len(text) < whole && !answer.closing)
+	if err == nil && answer.status == http.StatusOK {
 		err = json.Unmarshal(text, &m)
 	} else if err == nil {
-		err = fault.New(fault.Unavailable, "capture", "the replica answers %s", response.Status)
+		err = fault.New(fault.Unavailable, "capture", "the replica answers %d", answer.status)
 	}
 	return m, fault.Wrap(fault.Unavailable, "capture", err)
 }

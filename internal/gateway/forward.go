@@ -26,22 +26,21 @@ const (
 // passed are the request headers a replica gets; credentials never reach it.
 var passed = []string{"Content-Type", "Content-Encoding", "Accept", oip.HeaderLength}
 
-// returned are the answer's headers a client gets.
-var returned = []string{"Content-Type", "Retry-After", oip.HeaderLength}
+// nosniff is never changed.
+var nosniff = []string{"nosniff"}
 
 // exchange is one request on its way.
 type exchange struct {
 	name ref.Name
 	pool *pool
 	id   string
-	path string // below the replica's root
-	head http.Header
+	path string      // below the replica's root
+	head http.Header // the client's
 	body []byte
 	verb string
 	// of the answer
-	slot     slot
-	status   int
-	answered http.Header
+	slot slot
+	*reply
 	answer   []byte // whole, unless rest is set
 	rest     io.ReadCloser
 	borrowed []*[]byte // given back when the exchange is over
@@ -155,14 +154,8 @@ func (g *gateway) exchange(r *http.Request) (*exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &exchange{name: name, pool: p, id: id, verb: r.Method, head: http.Header{RequestHeader: {id}}}
-	x.path = strings.TrimPrefix(r.URL.Path, Prefix+name.Workspace+"/"+name.Name)
-	for _, header := range passed {
-		if values := r.Header[http.CanonicalHeaderKey(header)]; len(values) > 0 {
-			x.head[http.CanonicalHeaderKey(header)] = values[:1]
-		}
-	}
-	return x, nil
+	path := strings.TrimPrefix(r.URL.Path, Prefix+name.Workspace+"/"+name.Name)
+	return &exchange{name: name, pool: p, id: id, verb: r.Method, path: path, head: r.Header}, nil
 }
 
 // deliver sends the request to replicas until one has answered.
@@ -198,12 +191,11 @@ const (
 func (g *gateway) try(ctx context.Context, x *exchange) (verdict, error) {
 	limit := time.Now().Add(g.Timeout)
 	head := borrow(512 + min(len(x.body), inOneWrite))
-	*head = appendHead((*head)[:0], x.verb, x.path, x.slot.address, x.head, len(x.body))
-	response, wire, err := g.wires.ask(ctx, x.slot.address, *head, x.body, limit)
+	*head = appendHead((*head)[:0], x.verb, x.path, x.slot.address, x.id, x.head, len(x.body))
+	answer, wire, err := g.wires.ask(ctx, x.slot.address, *head, x.body, limit)
 	giveBack(head)
 	if err == nil {
-		x.answer, err = x.read(response)
-		if err != nil {
+		if x.answer, err = x.read(answer); err != nil {
 			g.wires.done(wire, false)
 		}
 	}
@@ -211,32 +203,32 @@ func (g *gateway) try(ctx context.Context, x *exchange) (verdict, error) {
 		defer x.pool.release(x.slot)
 		return g.failed(ctx, x, err)
 	}
-	if response.StatusCode == http.StatusServiceUnavailable {
+	if answer.status == http.StatusServiceUnavailable {
 		g.wires.done(wire, false)
 		x.pool.distrust(x.slot.address)
 		x.pool.release(x.slot)
 		return refused, fault.New(fault.Unavailable, "", "the replicas of endpoint %s are stopping", x.name)
 	}
-	x.status, x.answered = response.StatusCode, response.Header
+	x.reply = answer
 	if len(x.answer) < whole {
-		g.wires.done(wire, !response.Close)
+		g.wires.done(wire, !answer.closing)
 		x.pool.release(x.slot)
 		return final, nil
 	}
-	x.rest = &closer{response.Body, func(complete bool) {
-		g.wires.done(wire, complete && !response.Close)
+	x.rest = &closer{answer.body, func(complete bool) {
+		g.wires.done(wire, complete && !answer.closing)
 		x.pool.release(x.slot)
 	}}
 	return final, nil
 }
 
 // read takes the answer, or its beginning.
-func (x *exchange) read(r *http.Response) ([]byte, error) {
-	if r.ContentLength < 0 || r.ContentLength >= whole {
-		return io.ReadAll(io.LimitReader(r.Body, whole))
+func (x *exchange) read(r *reply) ([]byte, error) {
+	if r.length < 0 || r.length >= whole {
+		return io.ReadAll(io.LimitReader(r.body, whole))
 	}
-	answer := x.borrow(int(r.ContentLength))
-	_, err := io.ReadFull(r.Body, answer)
+	answer := x.borrow(int(r.length))
+	_, err := io.ReadFull(r.body, answer)
 	return answer, err
 }
 
@@ -259,18 +251,16 @@ func (g *gateway) failed(ctx context.Context, x *exchange, err error) (verdict, 
 // write sends the answer to the client.
 func (x *exchange) write(w http.ResponseWriter) {
 	head := w.Header()
-	for _, header := range returned {
-		if values := x.answered[http.CanonicalHeaderKey(header)]; len(values) > 0 {
-			head[http.CanonicalHeaderKey(header)] = values[:1]
-		}
-	}
+	setIf(head, "Content-Type", x.kind)
+	setIf(head, "Retry-After", x.retry)
+	setIf(head, oip.HeaderLength, x.json)
 	head.Set(VersionHeader, strconv.FormatInt(x.slot.target.Version, 10))
 	head.Set(RequestHeader, x.id)
-	head.Set("X-Content-Type-Options", "nosniff")
+	head["X-Content-Type-Options"] = nosniff
 	if x.rest == nil {
 		head.Set("Content-Length", strconv.Itoa(len(x.answer)))
-	} else if length := x.answered.Get("Content-Length"); length != "" {
-		head.Set("Content-Length", length)
+	} else if x.length >= 0 {
+		head.Set("Content-Length", strconv.FormatInt(x.length, 10))
 	}
 	w.WriteHeader(x.status)
 	_, err := w.Write(x.answer)
@@ -286,9 +276,15 @@ func (x *exchange) write(w http.ResponseWriter) {
 	}
 }
 
+func setIf(head http.Header, name, value string) {
+	if value != "" {
+		head.Set(name, value)
+	}
+}
+
 // closer gives the connection and the slot back when the rest of the answer has been read, or will not be.
 type closer struct {
-	io.ReadCloser
+	io.Reader
 	done func(complete bool)
 }
 

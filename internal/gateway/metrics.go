@@ -3,7 +3,9 @@
 package gateway
 
 import (
+	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +67,15 @@ type usage struct {
 	retries  prometheus.Counter
 	kept     prometheus.Counter
 	dropped  prometheus.Counter
+	// last is where the most common outcome is counted: an answer of the version of the last request.
+	last atomic.Pointer[answered]
+}
+
+// answered counts the predictions of a version that were answered with 200.
+type answered struct {
+	version int64
+	count   prometheus.Counter
+	seconds prometheus.Observer
 }
 
 func (m *metrics) of(name ref.Name) *usage {
@@ -78,7 +89,18 @@ func (m *metrics) of(name ref.Name) *usage {
 }
 
 func (u *usage) done(version int64, status int, took time.Duration) {
-	number := strconv.FormatInt(version, 10)
-	u.requests.WithLabelValues(number, strconv.Itoa(status)).Inc()
-	u.seconds.WithLabelValues(number).Observe(took.Seconds())
+	if status != http.StatusOK {
+		number := strconv.FormatInt(version, 10)
+		u.requests.WithLabelValues(number, strconv.Itoa(status)).Inc()
+		u.seconds.WithLabelValues(number).Observe(took.Seconds())
+		return
+	}
+	last := u.last.Load()
+	if last == nil || last.version != version {
+		number := strconv.FormatInt(version, 10)
+		last = &answered{version, u.requests.WithLabelValues(number, "200"), u.seconds.WithLabelValues(number)}
+		u.last.Store(last)
+	}
+	last.count.Inc()
+	last.seconds.Observe(took.Seconds())
 }

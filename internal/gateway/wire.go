@@ -51,15 +51,15 @@ func newWires() *wires {
 
 // ask sends a request and reads the answer's header. The wire has to be given to [wires.done] when the body is read. A kept
 // connection that turns out to be closed is replaced. Errors are the network's.
-func (ws *wires) ask(ctx context.Context, address string, head, body []byte, limit time.Time) (*http.Response, *wire, error) {
+func (ws *wires) ask(ctx context.Context, address string, head, body []byte, limit time.Time) (*reply, *wire, error) {
 	for {
 		w, err := ws.take(ctx, address)
 		if err != nil {
 			return nil, nil, err
 		}
-		response, heard, err := w.ask(ctx, head, body, limit)
+		answer, heard, err := w.ask(ctx, head, body, limit)
 		if err == nil {
-			return response, w, nil
+			return answer, w, nil
 		}
 		w.stop()
 		_ = w.Close()
@@ -70,7 +70,7 @@ func (ws *wires) ask(ctx context.Context, address string, head, body []byte, lim
 }
 
 // ask tells beside the answer whether any of it came.
-func (w *wire) ask(ctx context.Context, head, body []byte, limit time.Time) (response *http.Response, heard bool, err error) {
+func (w *wire) ask(ctx context.Context, head, body []byte, limit time.Time) (answer *reply, heard bool, err error) {
 	_ = w.SetDeadline(limit) // an error comes back from what follows
 	w.stop = context.AfterFunc(ctx, func() { _ = w.SetDeadline(past) })
 	parts := net.Buffers{head, body}
@@ -83,11 +83,8 @@ func (w *wire) ask(ctx context.Context, head, body []byte, limit time.Time) (res
 	if _, err := w.in.Peek(1); err != nil {
 		return nil, false, err
 	}
-	response, err = http.ReadResponse(w.in, nil)
-	if err == nil && response.StatusCode < http.StatusOK { // nothing that was asked for
-		err = http.ErrNotSupported
-	}
-	return response, true, err
+	answer, err = readReply(w.in)
+	return answer, true, err
 }
 
 // take gives a kept connection or makes one.
@@ -149,13 +146,17 @@ func (ws *wires) sweep() {
 	}
 }
 
-// appendHead writes a request's header. The values come from a request that net/http has checked: none holds a line's end.
-func appendHead(dst []byte, verb, path, address string, header http.Header, length int) []byte {
+// appendHead writes a request's header, with the fields of the client's that a replica may see. Their values come from a
+// request that net/http has checked: none holds a line's end.
+func appendHead(dst []byte, verb, path, address, id string, from http.Header, length int) []byte {
 	dst = append(append(dst, verb...), ' ')
 	dst = append(dst, (&url.URL{Path: path}).EscapedPath()...)
 	dst = append(append(dst, " HTTP/1.1\r\nHost: "...), address...)
-	for name, values := range header {
-		dst = append(append(append(append(dst, "\r\n"...), name...), ": "...), values[0]...)
+	dst = append(append(dst, "\r\n"+RequestHeader+": "...), id...)
+	for _, name := range passed {
+		if values := from[name]; len(values) > 0 {
+			dst = append(append(append(append(dst, "\r\n"...), name...), ": "...), values[0]...)
+		}
 	}
 	if verb != http.MethodGet {
 		dst = strconv.AppendInt(append(dst, "\r\nContent-Length: "...), int64(length), 10)
