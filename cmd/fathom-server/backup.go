@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -115,10 +116,8 @@ func addParts(ctx context.Context, w *backup.Writer, state string) error {
 	if err := errors.Join(w.File(ctx, objects, objectsFile), os.Remove(objects)); err != nil {
 		return err
 	}
-	for _, name := range []string{"tracking.db", "lineage.db", "catalog.db"} {
-		if err := w.SQLite(ctx, in("db", name), "db/"+name); err != nil {
-			return err
-		}
+	if err := addDatabases(ctx, w, in("db")); err != nil {
+		return err
 	}
 	// Checkpoints before the entries that they sign; the lines that come meanwhile are in the next backup.
 	if err := w.File(ctx, in("audit", "checkpoints"), "audit/checkpoints"); err != nil {
@@ -133,6 +132,7 @@ func addParts(ctx context.Context, w *backup.Writer, state string) error {
 		{"lake/objects", unfinishedUpload},
 		{"lake/blobs", func(p string) bool { return p == "tmp" }},
 		{"lake/warehouse", nil},
+		{"node/volumes", nil},
 		{"audit", func(p string) bool { return p == "lock" || p == "checkpoints" }},
 		{"pki", nil},
 	} {
@@ -140,6 +140,25 @@ func addParts(ctx context.Context, w *backup.Writer, state string) error {
 			continue // it was never used
 		}
 		if err := w.Tree(ctx, in(part.path), part.path, part.leave); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addDatabases adds the lake's last: the others name what it holds, and its lineage names what its catalog holds.
+func addDatabases(ctx context.Context, w *backup.Writer, dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.db"))
+	if err != nil {
+		return fault.Wrap(fault.Internal, "backup", err)
+	}
+	last := []string{"lineage.db", "catalog.db"}
+	files = slices.DeleteFunc(files, func(f string) bool { return slices.Contains(last, filepath.Base(f)) })
+	for _, name := range last {
+		files = append(files, filepath.Join(dir, name))
+	}
+	for _, file := range files {
+		if err := w.SQLite(ctx, file, "db/"+filepath.Base(file)); err != nil {
 			return err
 		}
 	}

@@ -162,10 +162,11 @@ func (d *doctor) databases(ctx context.Context) (int, error) {
 		"tracking.db": hintBackup + "; experiments and the registry are in it",
 		"lineage.db":  hintBackup + "; or move it away: versions of datasets are made again from the lake, the history of runs is lost",
 		"catalog.db":  hintBackup + "; it names the tables",
+		"registry.db": hintBackup + "; it names what was pushed: code, images and models can be pushed again",
 	} {
 		file := d.path("db", name)
 		if _, err := os.Stat(file); err != nil {
-			if !d.running && d.used() {
+			if d.used() && name != "registry.db" { // older state directories have none
 				d.add(finding{Part: "database", Object: name, File: file, Detail: "it is missing", Hint: advice})
 			}
 			continue

@@ -34,7 +34,7 @@ func main() {
 }
 
 // exitCode tells scripts what to do: 3 the directory or an object is in use, 4 something is not available (a port),
-// 5 stored data is damaged, 6 no permission, 7 no space, 2 wrong usage, 1 anything else.
+// 5 stored data is damaged, 6 no permission, 7 no space, 8 not found, 2 wrong usage, 1 anything else.
 func exitCode(err error) int {
 	switch fault.KindOf(err) {
 	case fault.Invalid:
@@ -49,6 +49,8 @@ func exitCode(err error) int {
 		return 6
 	case fault.Exhausted:
 		return 7
+	case fault.NotFound:
+		return 8
 	}
 	return 1
 }

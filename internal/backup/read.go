@@ -4,11 +4,13 @@ package backup
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -63,33 +65,56 @@ func read(ctx context.Context, file string, progress func(done, size int64), to 
 	if err != nil {
 		return Summary{}, fault.Wrap(fault.Internal, op, err)
 	}
+	r := reader{sink: to, found: map[string]Entry{}}
 	sum := sha256.New()
-	source := io.TeeReader(&gauge{ctx: ctx, r: f, size: info.Size(), tell: progress}, sum)
-	zip, err := zstd.NewReader(source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(512<<20))
+	whole := io.TeeReader(&gauge{ctx: ctx, r: f, size: info.Size(), tell: progress}, sum)
+	err = r.unpack(io.LimitReader(whole, max(0, info.Size()-int64(len(sealHead)+sha256.Size))))
+	if err != nil && fault.KindOf(err) != fault.Conflict && fault.KindOf(err) != fault.Internal {
+		return Summary{}, err // the disk, or whoever asked, not the file
+	}
+	if broken := checkSeal(whole, sum, err); broken != nil {
+		return Summary{}, fault.New(fault.Corrupt, op, "%s is damaged or no backup: %w", file, broken).WithHint("use another backup")
+	}
 	if err != nil {
-		return Summary{}, damagedFile(file, err)
-	}
-	defer zip.Close()
-	r := reader{tar: tar.NewReader(zip), sink: to, found: map[string]Entry{}}
-	if err := r.all(); err != nil {
-		return Summary{}, damagedFile(file, err)
-	}
-	if _, err := io.Copy(io.Discard, zip); err != nil { // the rest of the last block, with its checksum
-		return Summary{}, damagedFile(file, err)
-	}
-	if _, err := io.Copy(io.Discard, source); err != nil {
-		return Summary{}, damagedFile(file, err)
+		return Summary{}, fault.Wrap(fault.Corrupt, op, err)
 	}
 	return Summary{Header: r.header, Path: file, SHA256: hex.EncodeToString(sum.Sum(nil)), Size: info.Size(), Files: len(r.found), Bytes: r.bytes}, nil
 }
 
-// damagedFile says of an error without a kind that the file is damaged.
-func damagedFile(file string, err error) error {
-	var told *fault.Error
-	if errors.As(err, &told) || errors.Is(err, context.Canceled) {
-		return fault.Wrap(fault.KindOf(err), "backup "+file, err)
+// checkSeal reads the rest of the file and compares its end with the digest of all before; earlier is an error that the bytes
+// have caused already, which is told when they are not those that were written.
+func checkSeal(whole io.Reader, sum hash.Hash, earlier error) error {
+	if earlier != nil && fault.KindOf(earlier) != fault.Conflict {
+		return earlier
 	}
-	return fault.New(fault.Corrupt, "backup", "%s is damaged or no backup: %w", file, err).WithHint("use another backup")
+	want := append(bytes.Clone(sealHead), sum.Sum(nil)...)
+	end, err := io.ReadAll(io.LimitReader(whole, int64(len(want))+1))
+	switch {
+	case err != nil:
+		return err
+	case !bytes.Equal(end, want):
+		return errors.New("it does not match the digest at its end")
+	}
+	return nil
+}
+
+// unpack reads everything but the seal.
+func (r *reader) unpack(source io.Reader) error {
+	zip, err := zstd.NewReader(source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(512<<20))
+	if err != nil {
+		return err
+	}
+	defer zip.Close()
+	r.tar = tar.NewReader(zip)
+	err = r.all()
+	if err == nil {
+		_, err = io.Copy(io.Discard, zip) // the rest of the last block, with its checksum
+	}
+	if err == nil || fault.KindOf(err) == fault.Conflict {
+		_, drained := io.Copy(io.Discard, source)
+		err = errors.Join(err, drained)
+	}
+	return err
 }
 
 func (r *reader) all() error {
@@ -186,8 +211,8 @@ type into struct{ root *os.Root }
 
 func (i into) file(h *tar.Header, content io.Reader) error {
 	name := h.Name
-	if err := i.root.MkdirAll(path.Dir(name), folderMode(name)); err != nil {
-		return writeFault("restore", err)
+	if err := i.folder(name); err != nil {
+		return err
 	}
 	f, err := i.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -203,17 +228,23 @@ func (i into) file(h *tar.Header, content io.Reader) error {
 	return writeFault("restore", i.root.Chtimes(name, h.ModTime, h.ModTime))
 }
 
-// folderMode: pods read blobs and table files as another user; the rest is nobody else's.
-func folderMode(name string) fs.FileMode {
+// folder makes the folder that the file lies in. Pods read blobs and table files as another user; the rest is nobody else's.
+func (i into) folder(name string) error {
+	mode := fs.FileMode(0o700)
 	if strings.HasPrefix(name, "lake/blobs/") || strings.HasPrefix(name, "lake/warehouse/") {
-		return 0o755
+		mode = 0o755
 	}
-	return 0o700
+	if top, _, below := strings.Cut(name, "/"); below {
+		if err := i.root.Mkdir(top, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return writeFault("restore", err)
+		}
+	}
+	return writeFault("restore", i.root.MkdirAll(path.Dir(name), mode))
 }
 
 func (i into) link(name, to string) error {
-	if err := i.root.MkdirAll(path.Dir(name), folderMode(name)); err != nil {
-		return writeFault("restore", err)
+	if err := i.folder(name); err != nil {
+		return err
 	}
 	return writeFault("restore", i.root.Link(to, name))
 }

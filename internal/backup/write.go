@@ -4,6 +4,7 @@ package backup
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,6 +29,9 @@ const (
 	headerName    = "fathom-backup.json"
 	indexName     = "index.json"
 )
+
+// sealHead begins a skippable frame of 32 bytes, RFC 8878 section 3.1.2.
+var sealHead = []byte{0x50, 0x2a, 0x4d, 0x18, sha256.Size, 0, 0, 0}
 
 // Header tells what a backup is of.
 type Header struct {
@@ -216,7 +220,7 @@ func (w *Writer) Tree(ctx context.Context, dir, name string, leave func(path str
 // Close writes the index, syncs the file and gives it its name.
 func (w *Writer) Close() (Summary, error) {
 	err := w.document(indexName, w.index)
-	err = errors.Join(err, writeFault("backup", w.tar.Close()), writeFault("backup", w.zip.Close()), writeFault("backup", w.file.Sync()))
+	err = errors.Join(err, writeFault("backup", w.tar.Close()), writeFault("backup", w.zip.Close()), w.seal(), writeFault("backup", w.file.Sync()))
 	if err != nil {
 		return Summary{}, errors.Join(err, w.Discard())
 	}
@@ -232,6 +236,13 @@ func (w *Writer) Close() (Summary, error) {
 	}
 	s := Summary{Header: w.opt.Header, Path: w.path, SHA256: hex.EncodeToString(w.sum.Sum(nil)), Size: info.Size(), Files: len(w.index.Entries), Bytes: w.bytes}
 	return s, w.Discard()
+}
+
+// seal ends the file with the SHA-256 of all before, in a frame that Zstandard's readers skip.
+func (w *Writer) seal() error {
+	end := append(bytes.Clone(sealHead), w.sum.Sum(nil)...)
+	_, err := io.MultiWriter(w.file, w.sum).Write(end)
+	return writeFault("backup", err)
 }
 
 // Discard removes what an unfinished writer has made. After Close it does nothing that matters.
