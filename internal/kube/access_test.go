@@ -65,6 +65,8 @@ func TestAccess(t *testing.T) {
 		{"node", "list", "", "secrets", "", false},
 		{"node", "list", "", "services", "", true},
 		{"node", "create", "", "persistentvolumes", "", true},
+		{"node", "delete", "apiregistration.k8s.io", "apiservices", "", false},
+		{"owner", "list", "metrics.k8s.io", "pods", "", true},
 		{"node", "list", "networking.k8s.io", "networkpolicies", "", true},
 		{"node", "create", "", "namespaces", "", false},
 	} {

@@ -46,6 +46,8 @@ func (cp *ControlPlane) apiServerArguments(port int) []string {
 		"--kubelet-client-key=" + key("apiserver-kubelet.key"),
 		"--kubelet-certificate-authority=" + key("ca.crt"),
 		"--kubelet-preferred-address-types=InternalIP",
+		"--proxy-client-cert-file=" + key("apiserver-kubelet.crt"), // the node also serves an aggregated API
+		"--proxy-client-key-file=" + key("apiserver-kubelet.key"),
 
 		"--service-account-issuer=" + tokenIssuer,
 		"--api-audiences=" + tokenIssuer,

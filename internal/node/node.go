@@ -117,6 +117,9 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.startMetrics(ctx); err != nil {
+		return err
+	}
 	if err := n.register(ctx); err != nil {
 		return err
 	}

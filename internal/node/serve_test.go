@@ -30,6 +30,7 @@ func TestOnlyTheAPIServerCallsTheNode(t *testing.T) {
 	paths := []string{
 		"/containerLogs/" + path + "/main", "/exec/" + path + "/main?command=id&output=1", "/exec/" + path + "/uid/main?command=id&output=1",
 		"/attach/" + path + "/main?output=1", "/portForward/" + path + "?port=1", "/pods", "/healthz",
+		"/metrics/resource", "/apis/metrics.k8s.io/v1beta1/pods",
 	}
 	for _, who := range []struct {
 		name   string

@@ -18,6 +18,7 @@ type shownPod struct {
 	sandbox   isolation.Pod
 	ready     bool
 	processes map[string]isolation.Process // running ones, by container
+	started   map[string]time.Time         // of these
 	attempts  map[string]int               // the last attempt, by container
 	previous  map[string]int               // the last attempt that has ended and is not the present one; -1 for none
 }
@@ -58,7 +59,7 @@ func (w *worker) view(now time.Time) view {
 
 // show replaces what others may know of the pod.
 func (w *worker) show() {
-	s := &shownPod{pod: w.pod, sandbox: w.sandbox, processes: map[string]isolation.Process{}, attempts: map[string]int{}, previous: map[string]int{}}
+	s := &shownPod{pod: w.pod, sandbox: w.sandbox, processes: map[string]isolation.Process{}, started: map[string]time.Time{}, attempts: map[string]int{}, previous: map[string]int{}}
 	if old := w.shown.Load(); old != nil {
 		s.address = old.address
 	}
@@ -72,7 +73,7 @@ func (w *worker) show() {
 			s.previous[c.spec.Name] = c.attempt // between two attempts, as a kubelet has it
 		}
 		if c.running() {
-			s.processes[c.spec.Name] = c.process
+			s.processes[c.spec.Name], s.started[c.spec.Name] = c.process, c.startedAt
 		}
 		if (c.app() || c.sidecar()) && !(c.running() && c.ready) {
 			s.ready = false

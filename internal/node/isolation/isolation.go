@@ -152,8 +152,18 @@ type Process interface {
 	Kill() error
 	// Exec runs another command in the container and returns its exit code.
 	Exec(ctx context.Context, e Exec) (int, error)
+	// Usage is what the container has used; an error when that is not known.
+	Usage() (Usage, error)
 	// Close releases the container's resources; call it after Done.
 	Close(ctx context.Context) error
+}
+
+// Usage is what a container has used so far and uses now.
+type Usage struct {
+	// CPU is the time of processors since the start.
+	CPU time.Duration
+	// Memory is in bytes, without what the kernel can take back at once.
+	Memory uint64
 }
 
 // Exit tells how a program ended.

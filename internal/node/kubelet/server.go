@@ -15,6 +15,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
@@ -39,6 +40,8 @@ type Pods interface {
 	Logs(ctx context.Context, namespace, pod, container string, o *v1.PodLogOptions, w io.Writer) error
 	// List gives all pods of the node.
 	List() []*v1.Pod
+	// Measure tells what the node and its containers use.
+	Measure() Measurement
 }
 
 // Caller is who calls, and what for: the verb and subresource of the node that a SubjectAccessReview asks for.
@@ -65,12 +68,15 @@ type Server struct {
 	options  Options
 	listener net.Listener
 	http     *http.Server
+	meter    meter
+	// metrics is the certificate of the node as the server of the resource metrics API.
+	metrics *tls.Certificate
 }
 
 // Serve listens on a free port of the loopback.
 func Serve(o Options) (*Server, error) {
 	if o.ServingCert == nil {
-		own, err := selfSigned()
+		own, err := selfSigned("")
 		if err != nil {
 			return nil, fault.Wrap(fault.Internal, "node.kubelet", err)
 		}
@@ -80,11 +86,15 @@ func Serve(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, "node.kubelet", err)
 	}
-	s := &Server{options: o, listener: l}
+	s := &Server{options: o, listener: l, meter: meter{measure: o.Pods.Measure}}
+	if s.metrics, err = selfSigned(MetricsName); err != nil {
+		_ = l.Close()
+		return nil, fault.Wrap(fault.Internal, "node.kubelet", err)
+	}
 	s.http = &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12, GetCertificate: o.ServingCert,
+			MinVersion: tls.VersionTLS12, GetCertificate: s.certificate,
 			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: o.ClientCA,
 			NextProtos: []string{"http/1.1"}, // exec and port-forward upgrade the connection
 		},
@@ -92,6 +102,22 @@ func Serve(o Options) (*Server, error) {
 	}
 	go func() { _ = s.http.ServeTLS(l, "", "") }() // ends with Close
 	return s, nil
+}
+
+// MetricsName is the name under which the API server calls for resource metrics.
+const MetricsName = "fathom-node-metrics.kube-system.svc"
+
+// certificate depends on the name that the API server calls.
+func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if hello.ServerName == MetricsName {
+		return s.metrics, nil
+	}
+	return s.options.ServingCert(hello)
+}
+
+// MetricsCA verifies the node under MetricsName; PEM.
+func (s *Server) MetricsCA() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.metrics.Certificate[0]})
 }
 
 // Port on the loopback.
@@ -110,7 +136,7 @@ type route struct {
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range []route{
+	for _, r := range append(s.metricsRoutes(), []route{
 		{"/containerLogs/{namespace}/{pod}/{container}", "log", s.logs},
 		{"/exec/{namespace}/{pod}/{container}", "exec", s.exec},
 		{"/exec/{namespace}/{pod}/{uid}/{container}", "exec", s.exec},
@@ -119,8 +145,9 @@ func (s *Server) routes() http.Handler {
 		{"/portForward/{namespace}/{pod}", "portforward", s.portForward},
 		{"/portForward/{namespace}/{pod}/{uid}", "portforward", s.portForward},
 		{"/pods", "pods", s.pods},
+		{"/metrics/resource", "metrics", s.resourceMetrics},
 		{"/healthz", "healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }},
-	} {
+	}...) {
 		mux.Handle(r.pattern, s.guard(r))
 	}
 	return mux
@@ -229,7 +256,7 @@ func (f *flushing) Write(p []byte) (int, error) {
 	return n, errors.Join(err, f.controller.Flush())
 }
 
-func selfSigned() (*tls.Certificate, error) {
+func selfSigned(name string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -238,6 +265,9 @@ func selfSigned() (*tls.Certificate, error) {
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "fathom node"},
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().AddDate(1, 0, 0),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if name != "" {
+		template.DNSNames = []string{name}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
