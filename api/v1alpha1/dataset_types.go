@@ -70,6 +70,8 @@ type Files struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.contains('..') && !self.contains('\\\\')",message="url must be a relative pattern inside the workspace's bucket, without '..' or a leading '/'"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[A-Za-z][A-Za-z0-9+.-]*:')",message="url names files in the workspace's bucket, no other place: copy them there (fathom put FILES inbox/voice/) and write url: inbox/voice/*"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('//') && !self.startsWith('./') && !self.contains('/./') && !self.matches('[[:cntrl:]]')",message="url must not hold empty or '.' parts, nor control characters: no file is called so"
 	URL string `json:"url"`
 	// format of the files.
 	// +kubebuilder:validation:Enum=csv;parquet;ndjson;fhir;dicom;text
