@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -26,12 +27,18 @@ func main() {
 		SilenceErrors: true,
 		Version:       version,
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fault.New(fault.Invalid, "fathom "+cmd.Name(), "%v", err).WithHint("see `fathom %s --help`", cmd.Name())
+	})
 	root.AddCommand(newUp(), newKube(), newDoctor(), newBackup(), newRestore())
 	if err := root.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
+		fmt.Fprintln(os.Stderr, "error:", inner.ReplaceAllString(err.Error(), "$1"))
 		os.Exit(exitCode(err))
 	}
 }
+
+// inner are names of our functions, with which errors begin; they tell people nothing.
+var inner = regexp.MustCompile(`(^|: )[a-z]+\.[A-Z][A-Za-z]*: `)
 
 // exitCode tells scripts what to do: 3 the directory or an object is in use, 4 something is not available (a port),
 // 5 stored data is damaged, 6 no permission, 7 no space, 8 not found, 2 wrong usage, 1 anything else.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -164,5 +165,21 @@ func (p *platform) announce(ctx context.Context, c client.Client) error {
 	if apierrors.IsAlreadyExists(err) {
 		err = c.Update(ctx, where)
 	}
-	return errors.Join(err)
+	if err != nil {
+		return err
+	}
+	return tellEveryone(ctx, c, where)
+}
+
+// tellEveryone lets all who have an identity read where the doors are; it is no secret, and nobody can ask a door without.
+func tellEveryone(ctx context.Context, c client.Client, where *corev1.ConfigMap) error {
+	meta := metav1.ObjectMeta{Namespace: where.Namespace, Name: where.Name}
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{where.Name}, Verbs: []string{"get"}},
+	}}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:authenticated"}},
+	}
+	return errors.Join(client.IgnoreAlreadyExists(c.Create(ctx, role)), client.IgnoreAlreadyExists(c.Create(ctx, binding)))
 }

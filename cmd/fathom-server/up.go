@@ -104,6 +104,9 @@ func (s settings) check() error {
 	if running, err := inUse(s.state); err == nil && running {
 		return nil // the start says so, and names the process
 	}
+	if err := s.checkState(); err != nil {
+		return err
+	}
 	for _, port := range []int{s.doorPort, s.s3Port} {
 		if port == 0 {
 			continue
@@ -115,6 +118,34 @@ func (s settings) check() error {
 		if err := l.Close(); err != nil {
 			return fault.Wrap(fault.Unavailable, "doors", err)
 		}
+	}
+	return nil
+}
+
+// leastRoom is what a first start needs on the disk: etcd's log alone is made 64 MiB long.
+const leastRoom = 160 << 20
+
+// checkState refuses a file in the directory's place, and a disk on which not even an empty Fathom fits. One that was
+// started before starts on a full disk, too, so that room can be made.
+func (s settings) checkState() error {
+	info, err := os.Stat(s.state)
+	if err == nil && !info.IsDir() {
+		return fault.New(fault.Invalid, "--state", "%s is a file, not a directory", s.state).WithHint("name a directory; it is made when it is not there")
+	}
+	if _, err := os.Stat(filepath.Join(s.state, "etcd")); err == nil {
+		return nil
+	}
+	at := s.state
+	for ; err != nil && at != filepath.Dir(at); _, err = os.Stat(at) {
+		at = filepath.Dir(at)
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(at, &disk); err != nil {
+		return nil // the start says what is wrong
+	}
+	if room := uint64(disk.Bsize) * disk.Bavail; room < leastRoom {
+		return fault.New(fault.Exhausted, "--state", "the disk of %s has %d MiB of room, a start needs %d", s.state, room>>20, leastRoom>>20).
+			WithHint("make room, or name a directory on another disk")
 	}
 	return nil
 }

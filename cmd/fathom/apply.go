@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -115,7 +116,7 @@ func (c *connection) waitForWorkspace(ctx context.Context, name string) error {
 			return fault.New(fault.NotFound, "workspace "+name, "there is none").WithHint("declare it: kind: Workspace, metadata: {name: %s}", name)
 		}
 		reason, message := v1alpha1.Ready(w.Status.Conditions)
-		if reason == v1alpha1.ReasonReady {
+		if reason == v1alpha1.ReasonReady || apierrors.IsForbidden(err) { // who may not look is told so by what comes next
 			return nil
 		}
 		select {

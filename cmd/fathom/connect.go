@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -91,7 +93,8 @@ func (c *connection) find(ctx context.Context, host string) error {
 	err := c.client.Get(ctx, types.NamespacedName{Namespace: "fathom-system", Name: "fathom-doors"}, &where)
 	switch {
 	case apierrors.IsNotFound(err):
-		return fault.New(fault.Unavailable, host, "this cluster runs no Fathom").WithHint("start it with `fathom up`")
+		return fault.New(fault.Unavailable, host, "this cluster runs no Fathom").
+			WithHint("name Fathom's kubeconfig with --kubeconfig or in KUBECONFIG (unset, it is the one in the state directory), or start it with `fathom up`")
 	case err != nil:
 		return unreachable(host, err)
 	}
@@ -104,6 +107,11 @@ func unreachable(host string, err error) error {
 	if errors.As(err, &network) && network.Op == "dial" {
 		return fault.New(fault.Unavailable, "connect", "nothing answers at %s", host).
 			WithHint("start Fathom with `fathom up`, or name another kubeconfig with --kubeconfig")
+	}
+	var stranger x509.UnknownAuthorityError
+	if errors.As(err, &stranger) {
+		return fault.New(fault.Unavailable, "connect", "what answers at %s is not the Fathom of this kubeconfig: its certificate is of another authority", host).
+			WithHint("name the kubeconfig in the state directory of that Fathom with --kubeconfig; a new state directory means a new kubeconfig")
 	}
 	var broken *url.Error
 	if errors.As(err, &broken) && !errors.Is(err, context.Canceled) {
@@ -126,7 +134,10 @@ func (g *global) restConfig() (*rest.Config, string, error) {
 			WithHint("start Fathom with `fathom up --state %s`, or name a kubeconfig with --kubeconfig", g.state)
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
-	return config, path, fault.Wrap(fault.Invalid, "kubeconfig "+path, err)
+	if err != nil {
+		err = fault.New(fault.Invalid, "kubeconfig "+path, "it cannot be read: %w", err).WithHint("`fathom up` writes a new one into the state directory")
+	}
+	return config, path, err
 }
 
 // in connects and settles which workspace the verb is about.
@@ -136,16 +147,23 @@ func (g *global) in(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	c.workspace = g.workspace
-	if c.workspace != "" {
-		return c, nil
-	}
 	var list v1alpha1.WorkspaceList
 	if err := c.client.List(ctx, &list); err != nil {
+		if c.workspace != "" && apierrors.IsForbidden(err) {
+			return c, nil
+		}
 		return nil, fromAPI(err)
 	}
 	var names []string
 	for _, w := range list.Items {
 		names = append(names, w.Name)
+	}
+	slices.Sort(names)
+	if c.workspace != "" {
+		if len(names) > 0 && !slices.Contains(names, c.workspace) {
+			return nil, fault.New(fault.NotFound, "workspace "+c.workspace, "there is none").WithHint("there are %s; see -n", strings.Join(names, ", "))
+		}
+		return c, nil
 	}
 	switch len(names) {
 	case 0:
@@ -155,40 +173,6 @@ func (g *global) in(ctx context.Context) (*connection, error) {
 		return c, nil
 	}
 	return nil, fault.New(fault.Invalid, "workspace", "there are several: %s", strings.Join(names, ", ")).WithHint("name one with -n")
-}
-
-// whoAmI is the next step of who may not.
-const whoAmI = "`fathom login` tells who you are and what you may do; a member's role stands in the Workspace"
-
-// fromAPI gives an error of the Kubernetes API a kind.
-func fromAPI(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case apierrors.IsNotFound(err):
-		return &fault.Error{Kind: fault.NotFound, Err: err}
-	case apierrors.IsForbidden(err):
-		return &fault.Error{Kind: fault.Forbidden, Err: err, Hint: whoAmI}
-	case apierrors.IsUnauthorized(err):
-		return &fault.Error{Kind: fault.Unauthenticated, Err: err, Hint: "the kubeconfig's certificate may have expired: `fathom up` renews it"}
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return &fault.Error{Kind: fault.Invalid, Err: errors.New(plain(err.Error()))}
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
-		return &fault.Error{Kind: fault.Conflict, Err: err}
-	}
-	return err
-}
-
-// unchecked is what the API server adds when it stopped checking at the first kind of mistake.
-const unchecked = ", <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; " +
-	"correct the existing errors to complete validation]"
-
-// plain is a refusal of the API server without what it says about itself.
-func plain(s string) string {
-	if before, found := strings.CutSuffix(s, unchecked); found {
-		return strings.Replace(before, " is invalid: [", " is invalid: ", 1)
-	}
-	return s
 }
 
 // call sends a request to a door and returns the answer's body; the caller closes it. An error answer becomes a fault.
@@ -219,11 +203,24 @@ func (c *connection) call(ctx context.Context, method, path string, body io.Read
 	if told.Error == "" {
 		told.Error = response.Status
 	}
+	if told.Kind == "" || told.Kind == fault.Internal {
+		told.Kind = kindOfStatus(response.StatusCode)
+	}
 	answer := &fault.Error{Kind: told.Kind, Err: errors.New(told.Error)}
 	if told.Kind == fault.Forbidden {
-		answer.Hint = whoAmI
+		answer.Hint = forbidden(told.Error)
 	}
 	return nil, answer
+}
+
+// kindOfStatus is the kind of an error whose door tells none, as the protocols of others do.
+func kindOfStatus(status int) fault.Kind {
+	for _, kind := range []fault.Kind{fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.NotFound, fault.Conflict, fault.TooLarge, fault.Exhausted, fault.Unavailable} {
+		if fault.HTTPStatus(kind) == status {
+			return kind
+		}
+	}
+	return fault.Internal
 }
 
 // ask sends JSON to a door of the workspace and decodes the JSON answer.

@@ -4,8 +4,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
@@ -137,7 +139,9 @@ func newPredict(g *global) *cobra.Command {
 			}
 			path := fmt.Sprintf("/endpoints/%s/%s/v2/models/%s/infer", c.workspace, e.Name, e.Spec.Model)
 			body, err := c.call(cmd.Context(), "POST", path, strings.NewReader(request))
-			if err != nil {
+			if fault.Is(err, fault.Invalid) {
+				return fault.New(fault.Invalid, "endpoint "+e.Name, "%w", err).WithHint("`fathom predict %s` alone asks with an example and shows it", e.Name)
+			} else if err != nil {
 				return err
 			}
 			defer body.Close()
@@ -160,7 +164,9 @@ func newPredict(g *global) *cobra.Command {
 func predictRequest(cmd *cobra.Command, c *connection, model, data string) (string, error) {
 	if file, ok := strings.CutPrefix(data, "@"); ok {
 		content, err := os.ReadFile(file)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", fault.New(fault.NotFound, "predict", "there is no file %s", file)
+		} else if err != nil {
 			return "", err
 		}
 		data = string(content)
@@ -180,7 +186,8 @@ func predictRequest(cmd *cobra.Command, c *connection, model, data string) (stri
 		}
 		row = evaluation.Examples[0].Inputs
 	} else if err := json.Unmarshal([]byte(data), &row); err != nil {
-		return "", fault.New(fault.Invalid, "data", "it is not JSON: %v", err)
+		return "", fault.New(fault.Invalid, "data", "what -d gives is not JSON: %v", err).
+			WithHint("for example -d '{\"age\": 44}', in single quotes so that the shell leaves it alone, or -d @FILE")
 	}
 	if _, ready := row["inputs"]; ready {
 		return data, nil

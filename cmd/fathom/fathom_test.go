@@ -149,7 +149,7 @@ func TestApplyMistakes(t *testing.T) {
 	w.file("named.yaml", files["nons.yaml"])
 	w.want(0, "dataset/neurology/x created", "apply", "-f", "{dir}/named.yaml", "-n", "neurology")
 	w.want(0, "dataset/x deleted", "delete", "ds", "x", "-n", "neurology")
-	w.want(8, "not found", "delete", "dataset", "x", "-n", "neurology")
+	w.want(8, "dataset x: there is none in this workspace; see `fathom status`", "delete", "dataset", "x", "-n", "neurology")
 }
 
 // TestConnect: whom a verb talks to, and what is said when nobody answers.
@@ -267,10 +267,10 @@ func TestDoorVerbs(t *testing.T) {
 		last string // the door's last request
 	}{
 		{"put {dir}/inbox inbox/voice/", 0, "2 files put into neurology/inbox/voice", `"files": 2`, "PUT" + ws + "/objects/inbox/voice/b%20c.csv a,b"},
-		{"put {dir}/nowhere inbox/", 1, "nowhere", "", ""},
+		{"put {dir}/nowhere inbox/", 8, "there is no file or folder", "", ""},
 		{"put {dir}/inbox", 2, "use it as `fathom put FILE_OR_FOLDER... TARGET/ [flags]`, for example `fathom put visits/*.csv inbox/voice/`", "", ""},
 		{"logs voice-1", 0, "first line\nsecond line\n", "", ""},
-		{"logs nobody", 8, "there is no GET", "", ""},
+		{"logs nobody", 8, "run nobody: there is none, and no log of one that has ended; see `fathom runs`", "", ""},
 		{"runs --for voice", 0, "voice-1  dataset/voice  Ingest  Failed  2      3.0s  no file", `"phase": "Failed"`, ""},
 		{"why cohort", 0, "└─ … and 1 more source files (--all lists them)", `"version": "2"`, "GET" + ws + "/datasets/cohort/why"},
 		{"why neurology/cohort --all", 0, "└─ file d", `"name": "d"`, ""},
@@ -289,13 +289,13 @@ func TestDoorVerbs(t *testing.T) {
 		{"open https://evil.test", 2, "does not begin with /ui/", "", ""},
 		{"plan -f {dir}/d.yaml", 0, "dataset/voice  rebuild  a file changed", `"action": "rebuild"`, ""},
 		{"predict e -d {\"jitter\":0.25}", 0, "asked    jitter=0.25\nanswered label = [1]\nby       version 2", `"model_version"`, ""},
-		{"predict e -d nonsense", 2, "it is not JSON", "", ""},
-		{"predict nobody", 8, "not found", "", ""},
+		{"predict e -d nonsense", 2, "what -d gives is not JSON", "", ""},
+		{"predict nobody", 8, "endpoint nobody: there is none in this workspace", "", ""},
 		{"retry dataset voice", 0, "dataset/voice will be tried again", `"outcome": "will be tried again"`, ""},
-		{"retry dataset nobody", 8, "not found", "", ""},
+		{"retry dataset nobody", 8, "dataset nobody: there is none in this workspace", "", ""},
 		{"show dataset voice", 0, "dataset voice:", `"kind": "Dataset"`, ""},
-		{"show model nobody", 8, "not found", "", ""},
-		{"delete endpoint nobody", 8, "not found", "", ""},
+		{"show model nobody", 8, "model nobody: there is none in this workspace", "", ""},
+		{"delete endpoint nobody", 8, "endpoint nobody: there is none in this workspace", "", ""},
 		{"stats", 2, `there is no verb "stats"; did you mean status?`, "", ""},
 		{"status --nonsense", 2, "unknown flag: --nonsense; see `fathom status --help`", "", ""},
 		{"status -o xml", 2, `--output: "xml" is no format; use json, yaml or wide`, "", ""},

@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case ctx.Err() != nil:
 		return interrupted
 	}
-	fmt.Fprintln(stderr, colour(stderr, "31", "error:"), err)
+	fmt.Fprintln(stderr, colour(stderr, "31", "error:"), told(err))
 	return exitCode(err)
 }
 

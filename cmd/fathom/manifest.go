@@ -3,19 +3,18 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
 
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
@@ -105,27 +104,70 @@ func readFile(file, workspace string) ([]declared, error) {
 		return nil, err
 	}
 	var out []declared
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
-	for i := 1; ; i++ {
+	for i, text := range documents(string(content)) {
 		var object map[string]any
-		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
-			return out, nil
-		} else if err != nil {
-			return nil, fault.New(fault.Invalid, file, "document %d: %v", i, err)
+		if err := yaml.UnmarshalStrict([]byte(text), &object); err != nil {
+			return nil, yamlMistake(file, i+1, text, err)
 		}
 		if len(object) == 0 {
 			continue
 		}
 		if key := booleanKey(object, ""); key != "" && booleanWord.Match(content) {
-			return nil, fault.New(fault.Invalid, file, "document %d: %s is a key that YAML reads as true or false: on, off, yes or no", i, key).
+			return nil, fault.New(fault.Invalid, file, "document %d: %s is a key that YAML reads as true or false: on, off, yes or no", i+1, key).
 				WithHint("put it in quotes, or use the field's name: see `kubectl explain`")
 		}
 		d := declared{Unstructured: &unstructured.Unstructured{Object: object}, file: file, dir: dir}
-		if err := d.complete(workspace, i); err != nil {
+		if err := d.complete(workspace, i+1); err != nil {
 			return nil, err
 		}
 		out = append(out, d)
 	}
+	return out, nil
+}
+
+// documents splits a file at its lines "---". Each document has empty lines before it, so that lines keep their numbers.
+func documents(content string) []string {
+	var out []string
+	var document strings.Builder
+	lines := 0
+	for line := range strings.Lines(content) {
+		lines++
+		if strings.HasPrefix(line, "---") {
+			out = append(out, document.String())
+			document.Reset()
+			document.WriteString(strings.Repeat("\n", lines))
+			continue
+		}
+		document.WriteString(line)
+	}
+	return append(out, document.String())
+}
+
+var yamlLine = regexp.MustCompile(`line (\d+): `)
+
+// yamlMistake says what is wrong with a document in people's words, and what it may be.
+func yamlMistake(file string, number int, text string, err error) error {
+	message := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "), "yaml: ")
+	message = strings.TrimPrefix(strings.TrimPrefix(message, "unmarshal errors:\n"), "  ")
+	told := fault.New(fault.Invalid, file, "document %d: %s", number, message)
+	at := ""
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
+		n, _ := strconv.Atoi(m[1]) // digits
+		if lines := strings.Split(text, "\n"); n >= 1 && n <= len(lines) {
+			at = lines[n-1]
+		}
+	}
+	switch {
+	case strings.Contains(message, "already set"):
+		return told.WithHint("a key stands once in an object: put both parts below one")
+	case strings.Contains(strings.TrimLeft(at, " "), "\t"), strings.Contains(message, "cannot start any token"):
+		return told.WithHint("indent with spaces, YAML takes no tabs")
+	case strings.Contains(message, "mapping values are not allowed"):
+		return told.WithHint("put a text with ': ' in it into quotes; or the line is indented too far")
+	case strings.Contains(message, "did not find expected"):
+		return told.WithHint("look at the indentation there and above: the keys of one object begin in the same column, and every [ and { is closed")
+	}
+	return told
 }
 
 // booleanWord is a key that YAML 1.1 takes for a boolean unless it is quoted.

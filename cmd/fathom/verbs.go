@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path"
@@ -54,6 +56,9 @@ func newPut(g *global) *cobra.Command {
 func (c *connection) putTree(cmd *cobra.Command, source, target string) (int, error) {
 	count := 0
 	err := filepath.WalkDir(source, func(file string, d os.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fault.New(fault.NotFound, "put", "there is no file or folder %s", file)
+		}
 		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
 			return err
 		}
@@ -93,7 +98,9 @@ func newLogs(g *global) *cobra.Command {
 				return err
 			}
 			body, err := c.call(cmd.Context(), "GET", c.path("/runs/%s/log?follow=%v", url.PathEscape(args[0]), follow), nil)
-			if err != nil {
+			if fault.Is(err, fault.NotFound) {
+				return fault.New(fault.NotFound, "run "+args[0], "there is none, and no log of one that has ended").WithHint("see `fathom runs`")
+			} else if err != nil {
 				return err
 			}
 			defer body.Close()

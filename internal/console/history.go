@@ -108,6 +108,9 @@ func (s *server) version(r *http.Request) (*v1alpha1.ModelVersion, error) {
 	}
 	var v v1alpha1.ModelVersion
 	name := fmt.Sprintf("%s-%d", r.PathValue("name"), n)
+	if n == 0 {
+		return nil, fault.New(fault.NotFound, "model "+r.PathValue("name"), "it has no version yet").WithHint("`fathom status` says why")
+	}
 	err = s.Client.Get(r.Context(), types.NamespacedName{Namespace: r.PathValue("workspace"), Name: name}, &v)
 	if client.IgnoreNotFound(err) == nil && err != nil {
 		return nil, fault.New(fault.NotFound, "model "+r.PathValue("name"), "it has no version %d", n).WithHint("see `fathom status`")

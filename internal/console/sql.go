@@ -5,6 +5,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -109,6 +110,7 @@ func find(datasets []v1alpha1.Dataset, table string) (*v1alpha1.Dataset, error) 
 		}
 		names = append(names, ref.Table(datasets[i].Name))
 	}
+	slices.Sort(names)
 	return nil, fault.New(fault.NotFound, "sql", "there is no table %s", table).WithHint("tables are %s", strings.Join(names, ", "))
 }
 

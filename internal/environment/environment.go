@@ -75,9 +75,8 @@ type Builder struct {
 	Options
 	group      singleflight.Group
 	slot       chan struct{} // one build at a time: they are bound by disk and network
-	pythonOnce sync.Once
-	python     interpreter
-	pythonErr  error
+	pythonLock sync.Mutex
+	python     interpreter // of an empty path: not found yet
 
 	mu     sync.Mutex
 	states map[ref.Digest]*attempt // by digest of the requirements file
@@ -246,9 +245,16 @@ type interpreter struct {
 	Version string // for example 3.11.7
 }
 
+// interpreter finds Python once; where there was none it looks again, so that one may be installed meanwhile.
 func (b *Builder) interpreter() (interpreter, error) {
-	b.pythonOnce.Do(func() { b.python, b.pythonErr = findPython(b.Python) })
-	return b.python, b.pythonErr
+	b.pythonLock.Lock()
+	defer b.pythonLock.Unlock()
+	if b.python.Path != "" {
+		return b.python, nil
+	}
+	var err error
+	b.python, err = findPython(b.Python)
+	return b.python, err
 }
 
 // findPython looks for an interpreter that is new enough.

@@ -31,7 +31,7 @@ func TestStartsThatCannotWork(t *testing.T) {
 		{"the S3 door's port is taken", 4, []string{f.port("objects at"), "taken"}, []string{"--state", other, "--s3-port", f.port("objects at")}},
 		{"no such port", 2, []string{"--door-port", "99999"}, []string{"--state", other, "--door-port", "99999"}},
 		{"no such isolation", 2, []string{"--isolation", "vm", "sandbox"}, []string{"--state", other, "--isolation", "vm"}},
-		{"no such flag", 1, []string{"--no-such-flag"}, []string{"--state", other, "--no-such-flag"}},
+		{"no such flag", 2, []string{"--no-such-flag", "fathom up --help"}, []string{"--state", other, "--no-such-flag"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { f.in(t).refuses(c.code, c.why, append([]string{"up"}, c.flags...)...) })
 	}

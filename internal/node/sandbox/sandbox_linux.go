@@ -36,7 +36,7 @@ type Runtime struct {
 // Permitted tells why sandboxes cannot be made here; nil when they can.
 func Permitted(runcPath string) error {
 	if os.Geteuid() != 0 {
-		return fault.New(fault.Forbidden, "node.sandbox", "sandboxes need root").WithHint("start as root to keep pods apart")
+		return fault.New(fault.Forbidden, "node.sandbox", "sandboxes need root").WithHint("start as root to keep pods apart, or with --isolation process, which does not")
 	}
 	if _, err := exec.LookPath(runcPath); err != nil {
 		return fault.Wrap(fault.NotFound, "node.sandbox: runc", err)

@@ -138,6 +138,9 @@ func lastLine(tail string) string {
 	if len(line) > 500 {
 		line = strings.ToValidUTF8(line[:500], "") + "…"
 	}
+	if strings.HasPrefix(line, "ModuleNotFoundError: ") {
+		line += "; name its package in the requirements file of environment.python"
+	}
 	return line
 }
 
