@@ -43,7 +43,7 @@ func (c *cluster) kubectl() *kubectl {
 }
 
 func (k *kubectl) command(args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(k.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(k.Context(), 20*time.Second)
 	k.Cleanup(cancel)
 	return exec.CommandContext(ctx, k.path, append([]string{"--kubeconfig", k.env.Kubeconfig("owner"), "-n", k.namespace}, args...)...)
 }
@@ -227,8 +227,8 @@ func kubectlTerminal(k *kubectl) {
 	}
 	answered("tty && echo is-a-$((1+1))\n", `is-a-2`)
 	answered("stty size\n", `31 91`)
-	answered("sleep 1000\n", `sleep 1000`)
-	answered("\x03", `\^C\s+[#$] `) // the shell forgets what is typed before it asks
+	answered(`sh -c 'trap "echo got-\$((2+3)); exit" INT; echo set-$((1+1)); while :; do sleep 0.01; done'`+"\n", `set-2`)
+	answered("\x03", `got-5\s+[#$] `) // what is typed before the shell asks may be lost
 	if _, err := io.WriteString(terminal, "exit 5\n"); err != nil {
 		k.Fatal(err)
 	}

@@ -50,8 +50,8 @@ var pod = map[string]rules{
 		"sysctls": refused(""), "seccompProfile": within(), "appArmorProfile": within(),
 	},
 	"SeccompProfile": {
-		"type":             sandboxed("RuntimeDefault, also without a value; Unconfined has no filter").but("Unconfined"),
-		"localhostProfile": refused("only RuntimeDefault and Unconfined"),
+		"type":             stated("no filter of system calls; programs have no capabilities and gain none").but("Unconfined"),
+		"localhostProfile": reported("no filter of system calls"),
 	},
 	"AppArmorProfile": {"type": reported("").but("Unconfined"), "localhostProfile": reported("")},
 }
