@@ -128,6 +128,7 @@ func addParts(ctx context.Context, w *backup.Writer, state string) error {
 		leave func(string) bool
 	}{
 		{"staging", nil},
+		{"uploads", nil},
 		{"capture", nil},
 		{"lake/objects", unfinishedUpload},
 		{"lake/blobs", func(p string) bool { return p == "tmp" }},

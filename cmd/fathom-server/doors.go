@@ -186,7 +186,7 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	}
 	pages, err := console.New(console.Options{
 		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("console"), Now: time.Now,
-		Client: p.objects, Lake: p.lake, PutObject: p.putObject, Tables: p.steps.check, Query: p.steps.query,
+		Client: p.objects, Lake: p.lake, Uploaded: p.uploads.Add, PutObject: p.putObject, Tables: p.steps.check, Query: p.steps.query,
 		Log: p.runLog, Plan: p.plan, Replay: p.replay, Page: p.insightPage,
 		App: web.App(), Changes: p.changes.of,
 	})

@@ -43,10 +43,10 @@ func (p *platform) startOperator(ctx context.Context) error {
 		},
 		Dataset: p.datasetOptions(),
 		Model: model.Options{
-			Lake: p.lake, Now: time.Now, URL: p.modelURL, Tracker: tracker{p.tracking, p.lake, time.Now},
+			Lake: p.lake, Uploaded: p.uploads.Check, Now: time.Now, URL: p.modelURL, Tracker: tracker{p.tracking, p.lake, time.Now},
 		},
 		Endpoint: endpoint.Options{Now: time.Now, URL: p.endpointURL, Door: p.doorForPods, Image: podImage},
-		Report:   report.Options{Lake: p.lake, Check: p.steps.check, Now: time.Now, URL: p.reportURL},
+		Report:   report.Options{Lake: p.lake, Check: p.steps.check, Uploaded: p.uploads.Check, Now: time.Now, URL: p.reportURL},
 		Run: run.Options{
 			Lake: p.lake, Door: p.doorForPods, Environment: p.environment, Report: p.ledger.Report, Forget: p.ledger.Forget,
 			Logs: p.podLog, Env: p.runEnv, Isolation: p.isolationLevel, Changed: p.news.runs, Now: time.Now, Image: podImage,
@@ -66,6 +66,9 @@ func (p *platform) startOperator(ctx context.Context) error {
 		return err
 	}
 	if err := p.announce(ctx, direct); err != nil {
+		return err
+	}
+	if err := p.rememberUploads(ctx, direct); err != nil {
 		return err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -99,7 +102,7 @@ const podImage = "host"
 
 func (p *platform) datasetOptions() dataset.Options {
 	return dataset.Options{
-		Lake: p.lake, Sources: p.sources, Check: p.steps.check, Now: time.Now, SourceEvents: p.news.buckets, Rescan: rescan,
+		Lake: p.lake, Sources: p.sources, Check: p.steps.check, Uploaded: p.uploads.Check, Now: time.Now, SourceEvents: p.news.buckets, Rescan: rescan,
 		Captured: func(ctx context.Context, workspace, endpoint string) ([]lake.File, error) {
 			segments, err := p.captured.Captured(ctx, workspace, endpoint)
 			files := make([]lake.File, 0, len(segments))

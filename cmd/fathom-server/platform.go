@@ -32,6 +32,7 @@ import (
 	"fathom.dev/fathom/internal/source"
 	"fathom.dev/fathom/internal/staging"
 	"fathom.dev/fathom/internal/tracking"
+	"fathom.dev/fathom/internal/upload"
 )
 
 // settings are the flags of `up`.
@@ -57,6 +58,7 @@ type platform struct {
 	tokens   *identity.Tokens
 	audit    *audit.Log
 	repeats  *audit.Repeats
+	uploads  *upload.Ledger
 	ledger   *staging.Ledger
 	sources  *source.Index
 	captured *capture.Store
@@ -171,6 +173,9 @@ func (p *platform) openStores(context.Context) error {
 	}
 	p.repeats = audit.NewRepeats(p.audit, nil)
 	p.onStop(func(context.Context) error { return errors.Join(p.repeats.Close(), p.audit.Close()) })
+	if p.uploads, err = upload.Open(p.path("uploads")); err != nil {
+		return err
+	}
 	if p.ledger, err = staging.OpenLedger(p.path("staging")); err != nil {
 		return err
 	}

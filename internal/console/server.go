@@ -35,6 +35,8 @@ type Options struct {
 	// Client reads objects and patches the status of model versions.
 	Client client.Client
 	Lake   *lake.Store
+	// Uploaded remembers, durably, that a workspace brought these bytes. Nil: nobody is told.
+	Uploaded func(workspace string, digest ref.Digest) error
 	// PutObject stores a file in a workspace's bucket, durably.
 	PutObject func(ctx context.Context, bucket, key string, body io.Reader) error
 	// Tables parses a statement and names the tables it reads.

@@ -23,6 +23,12 @@ func (s *server) putBundle(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, tooLarge(err, "bundle", maxBundle))
 		return
 	}
+	if s.Uploaded != nil {
+		if err := s.Uploaded(r.PathValue("workspace"), digest); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
 	writeJSON(w, map[string]any{"digest": digest, "size": size})
 }
 

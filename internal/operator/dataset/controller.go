@@ -34,6 +34,8 @@ type Options struct {
 	Check func(context.Context, query.CheckParams) (query.Checked, error)
 	// Captured lists the files of captured traffic of an endpoint, oldest first.
 	Captured func(ctx context.Context, workspace, endpoint string) ([]lake.File, error)
+	// Uploaded is nil when the workspace has uploaded what a digest names, else Invalid. Nil: every digest will do.
+	Uploaded func(workspace, digest string) error
 	Now      func() time.Time
 	// SourceEvents tells that files of a workspace changed: the object's namespace is the workspace.
 	SourceEvents <-chan event.GenericEvent

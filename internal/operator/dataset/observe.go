@@ -163,7 +163,7 @@ func (s *Station) recipe(ctx context.Context, d *v1alpha1.Dataset, w *work) (pla
 		r.Kind = "transform"
 	case from.Code != nil:
 		r.Kind, r.Code, r.Requirements = "code", from.Code.Bundle, from.Code.Environment.Requirements
-		return r, codeComplete(from.Code)
+		return r, s.codeComplete(d.Namespace, from.Code)
 	case from.Capture != nil:
 		r.Kind = "capture"
 		if err := s.captured(ctx, d, w); err != nil {
@@ -177,7 +177,7 @@ func (s *Station) recipe(ctx context.Context, d *v1alpha1.Dataset, w *work) (pla
 }
 
 // codeComplete reports what `fathom apply` fills in and kubectl does not.
-func codeComplete(c *v1alpha1.DatasetCode) error {
+func (s *Station) codeComplete(workspace string, c *v1alpha1.DatasetCode) error {
 	switch {
 	case c.Bundle == "":
 		return fault.New(fault.Invalid, "spec.from.code.bundle", "the code is not uploaded").
@@ -186,7 +186,21 @@ func codeComplete(c *v1alpha1.DatasetCode) error {
 		return fault.New(fault.Invalid, "spec.from.code.environment.requirements", "%s is not uploaded", c.Environment.Python).
 			WithHint("apply with `fathom apply`")
 	}
-	return nil
+	return s.uploaded(workspace, c.Bundle, c.Environment.Requirements)
+}
+
+// uploaded refuses digests of what other workspaces uploaded, as if they were of nothing.
+func (s *Station) uploaded(workspace, bundle, requirements string) error {
+	if s.Uploaded == nil {
+		return nil
+	}
+	if err := s.Uploaded(workspace, bundle); err != nil {
+		return fault.Wrap(fault.KindOf(err), "spec.from.code.bundle", err)
+	}
+	if requirements == "" {
+		return nil
+	}
+	return fault.Wrap(fault.Invalid, "spec.from.code.environment.requirements", s.Uploaded(workspace, requirements))
 }
 
 // specOf is the part of the declaration that changes the result: not where code lay, not how much it may use.

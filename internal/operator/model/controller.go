@@ -36,12 +36,14 @@ type Tracker interface {
 	Promote(ctx context.Context, model ref.Name, number int64) error
 }
 
-// Options is what the station works with. All fields are required except URL.
+// Options is what the station works with. All fields are required except URL and Uploaded.
 type Options struct {
 	Client  client.Client
 	Lake    *lake.Store
 	Tracker Tracker
 	Now     func() time.Time
+	// Uploaded is nil when the workspace has uploaded what a digest names, else Invalid. Nil: every digest will do.
+	Uploaded func(workspace, digest string) error
 	// URL is the address of a model's insight page.
 	URL func(ref.Name) string
 }

@@ -139,7 +139,7 @@ func (s *Station) observe(ctx context.Context, m *v1alpha1.Model, versions []v1a
 
 // observeData finds the dataset and holds the declaration against its columns.
 func (s *Station) observeData(ctx context.Context, m *v1alpha1.Model, w *work) error {
-	if err := checkDeclaration(m); err != nil {
+	if err := s.checkDeclaration(m); err != nil {
 		return err
 	}
 	name := m.Spec.Data.Dataset
@@ -173,7 +173,7 @@ func orUnknown(reason string) string {
 }
 
 // checkDeclaration finds mistakes that need no data.
-func checkDeclaration(m *v1alpha1.Model) error {
+func (s *Station) checkDeclaration(m *v1alpha1.Model) error {
 	code := m.Spec.Train.Code
 	switch {
 	case code.Bundle == "":
@@ -182,6 +182,9 @@ func checkDeclaration(m *v1alpha1.Model) error {
 	case code.Environment.Python != "" && code.Environment.Requirements == "":
 		return fault.New(fault.Invalid, "spec.train.code.environment.requirements", "%s is not uploaded", code.Environment.Python).
 			WithHint("apply with `fathom apply`")
+	}
+	if err := s.uploaded(m.Namespace, code.Bundle, code.Environment.Requirements); err != nil {
+		return err
 	}
 	known := map[string]bool{}
 	var all []string
@@ -200,6 +203,20 @@ func checkDeclaration(m *v1alpha1.Model) error {
 		}
 	}
 	return promotion.Check(m.Spec.Promote.When, all)
+}
+
+// uploaded refuses digests of what other workspaces uploaded, as if they were of nothing.
+func (s *Station) uploaded(workspace, bundle, requirements string) error {
+	if s.Uploaded == nil {
+		return nil
+	}
+	if err := s.Uploaded(workspace, bundle); err != nil {
+		return fault.Wrap(fault.KindOf(err), "spec.train.code.bundle", err)
+	}
+	if requirements == "" {
+		return nil
+	}
+	return fault.Wrap(fault.Invalid, "spec.train.code.environment.requirements", s.Uploaded(workspace, requirements))
 }
 
 // checkColumns finds columns that the dataset does not have.

@@ -30,6 +30,8 @@ type Options struct {
 	// Check parses SQL and finds its tables and mistakes.
 	Check func(context.Context, query.CheckParams) (query.Checked, error)
 	Now   func() time.Time
+	// Uploaded is nil when the workspace has uploaded what a digest names, else Invalid. Nil: every digest will do.
+	Uploaded func(workspace, digest string) error
 	// URL is the address of a report's page.
 	URL func(ref.Name) string
 }

@@ -33,6 +33,11 @@ func (s *Station) readPage(ctx context.Context, r *v1alpha1.Report) ([]table, er
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, "spec.bundle", err)
 	}
+	if s.Uploaded != nil {
+		if err := s.Uploaded(r.Namespace, r.Spec.Bundle); err != nil {
+			return nil, fault.Wrap(fault.KindOf(err), "spec.bundle", err)
+		}
+	}
 	if known, ok := s.pages.get(pageKey{r.Namespace, digest}); ok {
 		return known, nil
 	}
