@@ -5,6 +5,11 @@ import { Home } from "./shell/Home";
 import { Crash, Nowhere } from "./shell/Nowhere";
 import { Shell } from "./shell/Shell";
 
+/** Loads a page once more when its file did not come: a browser drops what it loads when the machine's network changes. */
+function again<T>(load: () => Promise<T>): () => Promise<T> {
+  return () => load().catch(() => new Promise<void>((done) => setTimeout(done, 400)).then(load));
+}
+
 // Each page is a file of its own, loaded when it is first looked at. `fathom open PATH` and objects' status name these addresses.
 export const router = createBrowserRouter(
   [
@@ -22,12 +27,12 @@ export const router = createBrowserRouter(
               errorElement: <Crash />,
               children: [
                 { index: true, element: <Navigate to="graph" replace /> },
-                { path: "graph", lazy: () => import("./graph/GraphPage") },
-                { path: "objects", lazy: () => import("./shell/ObjectsPage") },
-                { path: "sql", lazy: () => import("./dataset/SqlPage") },
-                { path: "datasets/:name/:tab?", lazy: () => import("./dataset/DatasetPage") },
-                { path: "runs", lazy: () => import("./run/RunsPage") },
-                { path: "runs/:name", lazy: () => import("./run/RunPage") },
+                { path: "graph", lazy: again(() => import("./graph/GraphPage")) },
+                { path: "objects", lazy: again(() => import("./shell/ObjectsPage")) },
+                { path: "sql", lazy: again(() => import("./dataset/SqlPage")) },
+                { path: "datasets/:name/:tab?", lazy: again(() => import("./dataset/DatasetPage")) },
+                { path: "runs", lazy: again(() => import("./run/RunsPage")) },
+                { path: "runs/:name", lazy: again(() => import("./run/RunPage")) },
                 { path: "*", element: <Nowhere /> },
               ],
             },

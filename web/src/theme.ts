@@ -14,10 +14,24 @@ const teal: MantineColorsTuple = [
   "#053f47",
 ];
 
+// Mantine's dark greys, with the hue of the page.
+const slate: MantineColorsTuple = [
+  "#d5dce2",
+  "#bcc6ce",
+  "#9caab5",
+  "#7b8a96",
+  "#4a5762",
+  "#37434d",
+  "#232d35",
+  "#182027",
+  "#131a20",
+  "#0e1419",
+];
+
 export const theme = createTheme({
   primaryColor: "deep",
   primaryShade: { light: 7, dark: 6 },
-  colors: { deep: teal },
+  colors: { deep: teal, dark: slate },
   defaultRadius: "md",
   fontFamily: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
   fontFamilyMonospace: "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace",

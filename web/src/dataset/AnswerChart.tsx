@@ -68,7 +68,7 @@ export default function AnswerChart({ rows, columns }: { rows: Row[]; columns: s
           onChange={(v) => v && setY(v)}
         />
       </Group>
-      {kind === "bar" && <BarChart {...shared} maxBarWidth={56} />}
+      {kind === "bar" && <BarChart {...shared} barChartProps={{ margin: { top: 8 } }} maxBarWidth={56} />}
       {kind === "line" && <LineChart {...shared} withDots={some.length < 60} curveType="linear" />}
       {kind === "scatter" && (
         <ScatterChart

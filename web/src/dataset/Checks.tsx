@@ -37,7 +37,7 @@ export function Checks({ dataset, versions }: Looked) {
                   v{v.number}
                 </th>
               ))}
-              <th />
+              <th>What did not hold</th>
             </tr>
           </thead>
           <tbody>

@@ -56,13 +56,15 @@ export function Component() {
   const navigate = useNavigate();
   if (!dataset) {
     return (
-      <FaultView
-        error={
-          new Error(
-            `There is no dataset ${name} in workspace ${workspace}. It may have been deleted; versions that were made from it remain.`,
-          )
-        }
-      />
+      <Page title={name}>
+        <FaultView
+          error={
+            new Error(
+              `There is no dataset ${name} in workspace ${workspace}. It may have been deleted; versions that were made from it remain.`,
+            )
+          }
+        />
+      </Page>
     );
   }
   const told = stateOf(dataset);

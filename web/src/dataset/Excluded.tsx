@@ -75,7 +75,7 @@ export function Excluded({ version, versions, dataset }: Looked) {
           legendProps={{ verticalAlign: "bottom" }}
           maxBarWidth={64}
           tickLine="none"
-          gridAxis="y"
+          barChartProps={{ margin: { top: 8 } }}
         />
       </Card>
     </Stack>

@@ -164,9 +164,8 @@ function Neighbours({ ids, none }: { ids: string[]; none: string }) {
                   <KindIcon kind={kind} /> {name}
                 </Link>
               </td>
-              <td className="number">
-                {o ? <StateBadge state={stateOf(o).state} label={stateOf(o).reason} /> : <span className="quiet">files</span>}
-              </td>
+              <td className="quiet">{kind === "Source" ? "files" : kind.toLowerCase()}</td>
+              <td className="number">{o ? <StateBadge state={stateOf(o).state} label={stateOf(o).reason} /> : ""}</td>
             </tr>
           );
         })}

@@ -72,7 +72,7 @@ export function SqlBox({ start = "" }: { start?: string }) {
         )}
         <Select
           size="xs"
-          w={150}
+          w={176}
           aria-label="Rows at most"
           data={limits.map((n) => ({ value: String(n), label: `at most ${plural(n, "row")}` }))}
           value={String(limit)}

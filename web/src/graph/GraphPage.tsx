@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import "@xyflow/react/dist/style.css";
-import { Box, Drawer, useComputedColorScheme } from "@mantine/core";
+import { ActionIcon, Box, Drawer, useComputedColorScheme } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
+import { IconX } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Background, Controls, type Edge, Handle, MiniMap, type Node, type NodeProps, Position, ReactFlow } from "@xyflow/react";
 import { useCallback, useEffect, useMemo } from "react";
@@ -11,8 +12,8 @@ import { useLive } from "../api/live";
 import { count, plural } from "../format";
 import { KindIcon, StateBadge } from "../parts/State";
 import { Empty } from "../parts/Told";
-import { nodeSize, placed } from "./layout";
-import { above, below, type GraphNode, graphOf, madeFrom, versionsAt } from "./lineage";
+import { fitting, sizeOf } from "./layout";
+import { above, below, type GraphNode, graphOf, madeFrom, promotedAt, versionsAt } from "./lineage";
 import { NodePanel } from "./NodePanel";
 import { type State, stateNames, stateOf } from "./state";
 import { TimeTravel } from "./TimeTravel";
@@ -56,7 +57,7 @@ function DrawnNode({ data }: NodeProps<Node<Drawn>>) {
   return (
     <div
       className={`graph-node ${source ? "graph-source" : ""} ${chosen ? "chosen" : ""} ${faded ? "faded" : ""}`}
-      style={{ height: nodeSize.height, "--state": `var(--${state})` } as React.CSSProperties}
+      style={{ ...sizeOf(node.kind), "--state": `var(--${state})` } as React.CSSProperties}
     >
       <Handle type="target" position={down ? Position.Top : Position.Left} isConnectable={false} />
       <div style={{ display: "flex", alignItems: "center", gap: 6 }}>
@@ -66,12 +67,14 @@ function DrawnNode({ data }: NodeProps<Node<Drawn>>) {
         </span>
         {version ? <span className="quiet mono">v{version}</span> : null}
       </div>
-      <div style={{ display: "flex", alignItems: "center", gap: 6, marginTop: 5 }}>
-        {!source && state !== "ready" && <StateBadge state={state} label={label} />}
-        <span className="quiet" style={{ fontSize: 12, overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" }}>
-          {detail}
-        </span>
-      </div>
+      {!source && (
+        <div style={{ display: "flex", alignItems: "center", gap: 6, marginTop: 5 }}>
+          {state !== "ready" && label !== "" && <StateBadge state={state} label={label} />}
+          <span className="quiet" style={{ fontSize: 12, overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" }}>
+            {detail}
+          </span>
+        </div>
+      )}
       <Handle type="source" position={down ? Position.Bottom : Position.Right} isConnectable={false} />
     </div>
   );
@@ -88,7 +91,10 @@ export function Component() {
   // Places change only when nodes or edges do, not with each state.
   const shape = graph.nodes.map((n) => n.id).join() + graph.edges.map((e) => e.id).join();
   // biome-ignore lint/correctness/useExhaustiveDependencies: see above
-  const places = useMemo(() => placed(graph, narrow), [shape, narrow]);
+  const { places, down } = useMemo(
+    () => fitting(graph, window.innerWidth - (narrow ? 0 : 236), window.innerHeight - 110),
+    [shape, narrow],
+  );
   const versions = graph.nodes.map((n) => versionOf(n.object) ?? 0).join();
   const timeline = useQuery({ ...queries.timeline(workspace, versions), placeholderData: (old) => old });
   const moments = useMemo(() => timeline.data?.moments ?? [], [timeline.data]);
@@ -144,9 +150,13 @@ export function Component() {
             : lineage
               ? pinned === undefined && node.kind !== "Source"
               : then !== undefined && !past && node.kind !== "Source" && node.kind !== "Endpoint",
-          down: narrow,
+          down,
         };
-        if (then)
+        if (then && node.object?.kind === "Endpoint" && at !== undefined) {
+          data.version = promotedAt(moments, node.object.spec.model, at);
+          data.detail = data.version ? "served it, as promoted then" : "nothing to serve yet";
+          data.faded = !data.version;
+        } else if (then) {
           data.detail = past
             ? past.rows !== undefined
               ? plural(past.rows, "row")
@@ -154,11 +164,12 @@ export function Component() {
             : node.kind === "Source"
               ? "files"
               : "not yet";
+        }
         if (lineage)
           data.detail = pinned !== undefined ? `version ${pinned} was used` : node.kind === "Source" ? "files" : "not part of it";
         if (then || lineage) {
           data.label = "";
-          data.state = node.kind !== "Source" && (past || pinned !== undefined) ? "ready" : "unknown";
+          data.state = node.kind !== "Source" && (data.version ?? pinned) !== undefined ? "ready" : "unknown";
         }
         const name = `${node.kind} ${node.name}${data.version ? `, version ${data.version}` : ""}, ${told ? told.reason : "files"}, ${data.detail}`;
         return {
@@ -169,11 +180,11 @@ export function Component() {
           ariaLabel: name,
           draggable: false,
           connectable: false,
-          ...nodeSize,
-          measured: nodeSize,
+          ...sizeOf(node.kind),
+          measured: sizeOf(node.kind),
         };
       }),
-    [graph, places, chosen, then, lineage, near, narrow],
+    [graph, places, chosen, then, lineage, near, down, moments, at],
   );
   const edges = useMemo<Edge[]>(
     () =>
@@ -221,13 +232,13 @@ export function Component() {
         <Box style={{ flex: 1, minHeight: 0, position: "relative" }}>
           <Legend />
           <ReactFlow
-            key={narrow ? "down" : "right"}
+            key={down ? "down" : "right"}
             nodes={nodes}
             edges={edges}
             nodeTypes={nodeTypes}
             colorMode={scheme}
             fitView
-            fitViewOptions={{ padding: 0.08, maxZoom: 1.1, minZoom: narrow ? 0.55 : 0.3 }}
+            fitViewOptions={{ padding: 0.08, maxZoom: 1.1, minZoom: 0.25 }}
             minZoom={0.1}
             maxZoom={1.6}
             nodesDraggable={false}
@@ -270,9 +281,19 @@ export function Component() {
           onClose={() => set({ object: undefined, version: undefined })}
           position="bottom"
           size="70%"
-          title={choice?.name}
-          padding="xs"
+          padding={0}
+          withCloseButton={false}
+          attributes={{ content: { "aria-label": `About ${choice?.name}` } }}
         >
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            aria-label="Close"
+            onClick={() => set({ object: undefined, version: undefined })}
+            style={{ position: "absolute", right: 10, top: 12, zIndex: 1 }}
+          >
+            <IconX size={20} />
+          </ActionIcon>
           {panel}
         </Drawer>
       )}

@@ -14,7 +14,8 @@ interface Props {
 /** A line of all versions by time; stepping along it shows the workspace as it was. */
 export function TimeTravel({ moments, at, set }: Props) {
   const times = useMemo(() => [...new Set(moments.map((m) => Date.parse(m.at)))].sort((a, b) => a - b), [moments]);
-  if (times.length < 2) return null;
+  // Its place is kept while it is empty, so that the graph does not move when times arrive.
+  if (times.length < 2) return <Box h={45} style={{ borderTop: "1px solid var(--line)", background: "var(--surface)" }} />;
   const position =
     at === undefined
       ? times.length - 1

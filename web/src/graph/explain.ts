@@ -16,7 +16,11 @@ export interface Explanation {
   waitsFor: string[];
 }
 
-const title = (id: string) => id.replace("/", " ").toLowerCase();
+/** "Dataset/voice" as people say it: "dataset voice". */
+const title = (id: string) => {
+  const [kind, name] = [id.slice(0, id.indexOf("/")), id.slice(id.indexOf("/") + 1)];
+  return `${kind === "Source" ? "files" : kind.toLowerCase()} ${name}`;
+};
 
 export function runsOf(objects: Objects, node: { kind: string; name: string }): Run[] {
   return ofKind(objects, "Run").filter((r) => r.spec.for.kind === node.kind && r.spec.for.name === node.name);

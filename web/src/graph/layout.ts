@@ -2,21 +2,42 @@
 import { Graph as Dagre, layout } from "@dagrejs/dagre";
 import type { Graph } from "./lineage";
 
-export const nodeSize = { width: 216, height: 66 };
+export const nodeSize = { width: 208, height: 62 };
+/** Places that files come from say little: they are small. */
+export const sourceSize = { width: 168, height: 34 };
 
-/** Places of nodes, top left, so that what is read stands before what reads it: left to right, or downwards on narrow screens. */
-export function placed(graph: Graph, down: boolean): Map<string, { x: number; y: number }> {
+export const sizeOf = (kind: string) => (kind === "Source" ? sourceSize : nodeSize);
+
+export interface Layout {
+  down: boolean;
+  width: number;
+  height: number;
+  /** Top left corners. */
+  places: Map<string, { x: number; y: number }>;
+}
+
+/** What is read stands before what reads it: left to right, or downwards. */
+export function placed(graph: Graph, down: boolean): Layout {
   const g = new Dagre();
-  g.setGraph({ rankdir: down ? "TB" : "LR", nodesep: down ? 16 : 22, ranksep: down ? 44 : 72, marginx: 8, marginy: 8 });
+  g.setGraph({ rankdir: down ? "TB" : "LR", nodesep: down ? 24 : 18, ranksep: down ? 46 : 54, marginx: 8, marginy: 8 });
   g.setDefaultEdgeLabel(() => ({}));
-  for (const n of graph.nodes) g.setNode(n.id, { ...nodeSize });
-  // What an endpoint captured leads back to datasets; drawn against the flow it would turn the picture around.
+  for (const n of graph.nodes) g.setNode(n.id, { ...sizeOf(n.kind) });
   for (const e of graph.edges) g.setEdge(e.from, e.to);
   layout(g);
-  return new Map(
+  const whole = g.graph() as { width?: number; height?: number };
+  const places = new Map(
     graph.nodes.map((n) => {
       const p = g.node(n.id) as { x: number; y: number };
-      return [n.id, { x: p.x - nodeSize.width / 2, y: p.y - nodeSize.height / 2 }];
+      const size = sizeOf(n.kind);
+      return [n.id, { x: p.x - size.width / 2, y: p.y - size.height / 2 }];
     }),
   );
+  return { down, width: whole.width ?? 0, height: whole.height ?? 0, places };
+}
+
+/** The direction in which the graph is drawn larger in a window of this size; left to right if both are the same. */
+export function fitting(graph: Graph, width: number, height: number): Layout {
+  const [right, down] = [placed(graph, false), placed(graph, true)];
+  const zoom = (l: Layout) => Math.min(1, width / l.width, height / l.height);
+  return zoom(down) > zoom(right) + 0.05 ? down : right;
 }

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { applied, type Objects } from "../api/live";
 import type { Moment, Obj } from "../api/kinds";
 import { explain } from "./explain";
-import { above, below, graphOf, madeFrom, versionsAt } from "./lineage";
+import { above, below, graphOf, madeFrom, promotedAt, versionsAt } from "./lineage";
 import { stateOf } from "./state";
 
 const object = (kind: string, name: string, spec: unknown, reason = "Ready", status: object = {}) =>
@@ -108,6 +108,12 @@ test("time travel: versions at a moment, and what a version was made from", () =
   ];
   const at = versionsAt(moments, Date.parse("2026-01-01T00:04:30Z"));
   expect([...at].map(([k, m]) => `${k}@${m.version}`)).toEqual(["Dataset/voice@2", "Dataset/cohort@1", "Model/m@1"]);
+  const promoted = [1, 2].map((v) => ({ ...moment("Model", "m", v, v), promoted: `2026-01-01T00:0${v + 4}:00Z` }));
+  expect([4, 5, 6].map((minute) => promotedAt(promoted, "m", Date.parse(`2026-01-01T00:0${minute}:30Z`)))).toEqual([
+    undefined,
+    1,
+    2,
+  ]);
   expect([...madeFrom(moments, "Model", "m", 1)]).toEqual([
     ["Model/m", 1],
     ["Dataset/cohort", 1],

@@ -96,6 +96,12 @@ export function versionsAt(moments: Moment[], at: number): Map<string, Moment> {
   return found;
 }
 
+/** The version of a model that was in production at a moment; times of former promotions are not kept beyond the last of a version. */
+export function promotedAt(moments: Moment[], model: string, at: number): number | undefined {
+  const before = moments.filter((m) => m.kind === "Model" && m.name === model && m.promoted && Date.parse(m.promoted) <= at);
+  return before.toSorted((a, b) => a.promoted!.localeCompare(b.promoted!)).at(-1)?.version;
+}
+
 /** What one version was made from, all the way up: "Kind/name" to version. */
 export function madeFrom(moments: Moment[], kind: string, name: string, version: number): Map<string, number> {
   const byVersion = new Map(moments.map((m) => [`${m.kind}/${m.name}@${m.version}`, m]));

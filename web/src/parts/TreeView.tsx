@@ -45,7 +45,7 @@ export function TreeView({ tree, depth = 0 }: { tree: Tree; depth?: number }) {
           <span style={{ width: 16 }} />
         )}
         <KindIcon kind={object?.kind ?? (tree.kind === "file" ? "File" : tree.kind)} />
-        <Text size="sm" span style={{ overflowWrap: "anywhere" }}>
+        <Text size="sm" span className="text" style={{ overflowWrap: "anywhere" }}>
           {object ? (
             <Link
               className="link"

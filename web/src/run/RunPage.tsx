@@ -11,7 +11,7 @@ import { phaseState } from "../graph/state";
 import { Ago, Card, Page, Tile, useNow } from "../parts/Page";
 import { Retry } from "../parts/Retry";
 import { KindIcon, StateBadge } from "../parts/State";
-import { Answer, Prose } from "../parts/Told";
+import { Answer, FaultView, Prose } from "../parts/Told";
 import { pathOf } from "../shell/places";
 import { linesOf } from "./lines";
 import { Log } from "./Log";
@@ -22,6 +22,13 @@ export function Component() {
   const live = useObject("Run", name);
   const stamp = live ? `${live.status.phase} ${live.status.attempt} ${live.status.message}` : "gone";
   const run = useQuery({ ...queries.run(workspace, name, stamp), placeholderData: (old) => old });
+  if (run.error && !run.data) {
+    return (
+      <Page title={name}>
+        <FaultView error={run.error} retry={() => run.refetch()} />
+      </Page>
+    );
+  }
   return (
     <Answer of={run} what="Reading the run">
       {({ object, record, pods }) => <Shown name={name} run={live ?? object} record={record} pods={pods} />}
@@ -146,7 +153,7 @@ function Shown({
           <Card title="What it reads">
             {(run?.spec.inputs ?? []).filter((i) => i.dataset).length === 0 && (record?.inputs ?? []).length === 0 ? (
               <Text size="sm" className="quiet">
-                Files of its source.
+                {run?.spec.inputs?.length ? "Files of its source." : "It is not recorded for this step."}
               </Text>
             ) : (
               <table className="plain">

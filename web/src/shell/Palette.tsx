@@ -70,6 +70,7 @@ export default function Palette({ close }: { close: () => void }) {
       maxHeight={420}
       onSpotlightClose={close}
       shortcut={null}
+      attributes={{ content: { "aria-label": "Search" } }}
       searchProps={{ placeholder: "Search pages and objects", "aria-label": "Search pages and objects" }}
     />
   );

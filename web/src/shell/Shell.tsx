@@ -35,6 +35,7 @@ import { Live, LiveContext, ofKind, useLive } from "../api/live";
 import type { Kind } from "../api/kinds";
 import { stateOf } from "../graph/state";
 import { KindIcon } from "../parts/State";
+import { Page } from "../parts/Page";
 import { FaultView, Loading } from "../parts/Told";
 import { pathOf, sections } from "./places";
 
@@ -133,17 +134,23 @@ function Frame() {
       </AppShell.Navbar>
       <AppShell.Main id="content" tabIndex={-1} style={{ outline: "none" }}>
         {me.data && !known ? (
-          <FaultView error={new Error(`There is no workspace ${workspace}. \`kubectl get workspaces\` lists them.`)} />
+          <Page title={workspace}>
+            <FaultView error={new Error(`There is no workspace ${workspace}. \`kubectl get workspaces\` lists them.`)} />
+          </Page>
         ) : known && !known.member ? (
-          <FaultView
-            error={
-              new Error(
-                `You are no member of workspace ${workspace}: an owner adds you, or a group of yours, to its spec.members.`,
-              )
-            }
-          />
+          <Page title={workspace}>
+            <FaultView
+              error={
+                new Error(
+                  `You are no member of workspace ${workspace}: an owner adds you, or a group of yours, to its spec.members.`,
+                )
+              }
+            />
+          </Page>
         ) : me.error ? (
-          <FaultView error={me.error} retry={() => me.refetch()} />
+          <Page title={workspace}>
+            <FaultView error={me.error} retry={() => me.refetch()} />
+          </Page>
         ) : connection === "connecting" ? (
           <Loading what={`Opening workspace ${workspace}`} />
         ) : (
