@@ -27,8 +27,13 @@ require (
 )
 
 require (
-	github.com/olekukonko/tablewriter v0.0.5 // indirect
+	github.com/Microsoft/hcsshim v0.14.1 // indirect
+	github.com/containerd/cgroups/v3 v3.1.2 // indirect
+	github.com/containerd/continuity v0.5.0 // indirect
+	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8 // indirect
+	github.com/moby/sys/sequential v0.7.0 // indirect
 	go.etcd.io/etcd/etcdutl/v3 v3.6.8
+	go.opencensus.io v0.24.0 // indirect
 )
 
 require (

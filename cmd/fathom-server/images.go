@@ -4,16 +4,21 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/identity"
+	"fathom.dev/fathom/internal/kube"
+	"fathom.dev/fathom/internal/node/image"
 	"fathom.dev/fathom/internal/oci"
 	"fathom.dev/fathom/internal/registry"
 )
@@ -68,6 +73,23 @@ func (p *platform) workspaces(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// imageSources is where the node has images from: the OCI door, as the node, and layouts in a folder of the state directory.
+func (p *platform) imageSources() (image.Options, error) {
+	config, err := rest.TLSConfigFor(p.control.RESTConfig(kube.Node))
+	if err != nil {
+		return image.Options{}, fault.Wrap(fault.Internal, "images", err)
+	}
+	layouts := p.path("images")
+	if err := os.MkdirAll(layouts, 0o700); err != nil {
+		return image.Options{}, fault.Wrap(fault.Forbidden, "state", err)
+	}
+	address := p.doors.main.Addr().String()
+	return image.Options{
+		Layouts: layouts, Registry: address, Names: []string{fmt.Sprintf("localhost:%d", port(p.doors.main))},
+		Client: &http.Client{Transport: &http.Transport{TLSClientConfig: config, ResponseHeaderTimeout: 30 * time.Second}},
+	}, nil
 }
 
 // images builds the OCI door.

@@ -203,10 +203,14 @@ func (p *platform) startNode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	images, err := p.imageSources()
+	if err != nil {
+		return err
+	}
 	p.node, err = node.Start(context.WithoutCancel(ctx), node.Options{ // it lives until it is stopped
 		Name: p.control.NodeName(), Dir: p.path("node"), RESTConfig: p.control.RESTConfig(kube.Node),
 		RuncPath: filepath.Join(p.binDir, "runc"), Isolation: p.isolation, EnvDir: p.path("envs"), BinDir: p.binDir,
-		Python: p.envs.Interpreter(),
+		Python: p.envs.Interpreter(), Images: images,
 		HostForwards: []node.Forward{
 			{Name: "kubernetes", Port: 6443, Target: apiHost},
 			{Name: "doors", Port: 7443, Target: p.doors.main.Addr().String()},

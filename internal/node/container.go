@@ -52,6 +52,8 @@ type container struct {
 	ended     *v1.ContainerStateTerminated
 	previous  *v1.ContainerStateTerminated
 
+	pull pulling
+
 	backoff   time.Duration
 	restartAt time.Time // zero unless a restart is due
 }

@@ -14,6 +14,7 @@
 // serve.go.
 //
 // The node honours what admit.go lets pass and refuses the rest with a reason: host namespaces and paths, privileges,
-// root, persistent volumes. Images other than "host" wait with ErrImagePull. What the host does not let it enforce is
+// root, persistent volumes. Images come from Fathom's own registry
+// and from OCI layouts (package image). What the host does not let it enforce is
 // said in the Node object.
 package node

@@ -146,10 +146,7 @@ func (w *worker) startIfDue(c *container, now time.Time) {
 	} else if now.Before(c.restartAt) {
 		return
 	}
-	if !isHostImage(c.spec.Image) {
-		c.waiting = &v1.ContainerStateWaiting{Reason: "ErrImagePull", Message: fmt.Sprintf(
-			"image %q: the local node runs image %q only (the host's programs, with an environment of the annotation %s)",
-			c.spec.Image, HostImage, EnvironmentAnnotation)}
+	if !w.pulled(c, now) {
 		return
 	}
 	c.starting, c.restartAt, c.waiting = true, time.Time{}, nil
@@ -158,8 +155,9 @@ func (w *worker) startIfDue(c *container, now time.Time) {
 
 // start runs the slow part of a container's start apart from the worker.
 func (w *worker) start(c *container) {
-	s := starter{node: w.node, pod: w.pod, sandbox: w.sandbox, volumes: w.volumes, spec: c.spec,
+	s := starter{node: w.node, pod: w.pod, sandbox: w.sandbox, volumes: w.volumes, spec: c.spec, image: c.pull.image,
 		id: attemptID(w.pod, c), dir: filepath.Join(w.containerDir(c), fmt.Sprint(c.attempt)), log: logs.Path(w.dir, c.spec.Name, c.attempt)}
+	c.pull.image = nil                                        // the next attempt asks again, as its policy says
 	_ = os.Remove(logs.Path(w.dir, c.spec.Name, c.attempt-2)) // the last and the one before stay
 	go func() {
 		process, output, err := s.start(w.background)

@@ -27,6 +27,7 @@ import (
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/node/claims"
+	"fathom.dev/fathom/internal/node/image"
 	"fathom.dev/fathom/internal/node/isolation"
 	"fathom.dev/fathom/internal/node/network"
 	"fathom.dev/fathom/internal/node/process"
@@ -43,6 +44,7 @@ type Node struct {
 	services cache.Store
 	enforcer *enforcer
 	recorder record.EventRecorder
+	images   *image.Store // nil: no images
 	server   *kubeletServer
 	tag      string
 	// secretRoot holds what pods are given of Secrets and tokens.
@@ -101,6 +103,9 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.runtime = chosen
 	if err := n.runtime.Sweep(ctx); err != nil {
+		return err
+	}
+	if err := n.openImages(); err != nil {
 		return err
 	}
 	if n.server, err = n.serveKubelet(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/image"
 	"fathom.dev/fathom/internal/node/network"
 )
 
@@ -46,6 +47,8 @@ type Options struct {
 	Callers []string
 	// ServingCert is that of the node's own API; default: a self-signed one.
 	ServingCert func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Images says where images other than HostImage come from; its Dir is the node's. The zero value: from nowhere.
+	Images image.Options
 	// PodRemoved is called, if set, before the logs of a pod whose object was removed are deleted.
 	PodRemoved func(pod *v1.Pod, logs []Log)
 	// StopGrace bounds how long Stop lets pods end by themselves; default 5 s.

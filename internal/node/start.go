@@ -18,6 +18,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/image"
 	"fathom.dev/fathom/internal/node/isolation"
 	"fathom.dev/fathom/internal/node/logs"
 )
@@ -91,6 +92,7 @@ type starter struct {
 	sandbox isolation.Pod
 	volumes map[string]filled
 	spec    *v1.Container
+	image   *image.Image // nil: the host's programs
 	id      string
 	dir     string
 	log     string
@@ -111,12 +113,13 @@ func (s starter) start(ctx context.Context) (isolation.Process, *logs.File, erro
 	pod := s.pod.DeepCopy()
 	pod.Status.PodIP, pod.Status.HostIP = s.sandbox.Address().String(), s.node.hostAddress().String()
 	v := variables{objects: s.node.objects, facts: s.node.facts, pod: pod}
-	env, args, err := v.resolve(ctx, s.spec, append(s.node.serviceEnv(), "FATHOM_TERMINATION_LOG="+s.terminationPath()))
+	spec, base := s.withImage(append(s.node.serviceEnv(), "FATHOM_TERMINATION_LOG="+s.terminationPath()))
+	env, args, err := v.resolve(ctx, spec, base)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(args) == 0 {
-		return nil, nil, fault.New(fault.Invalid, "node", "container %s has neither command nor args, and image %s none of its own", s.spec.Name, HostImage)
+		return nil, nil, fault.New(fault.Invalid, "node", "container %s has neither command nor args, and image %s none of its own", s.spec.Name, s.spec.Image)
 	}
 	environment, err := s.node.environmentDir(pod)
 	if err != nil {
@@ -134,13 +137,15 @@ func (s starter) start(ctx context.Context) (isolation.Process, *logs.File, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	user := runAs(pod.Spec.SecurityContext, s.spec.SecurityContext)
-	if user.UID == unprivileged {
-		user.UID = ownUser(pod)
+	user, err := s.user(pod)
+	if err != nil {
+		output.Close()
+		return nil, nil, err
 	}
+	root, readOnly := s.imageRoot()
 	process, err := s.sandbox.Start(ctx, isolation.Container{
-		ID: s.id, Dir: s.dir, Args: args, Env: env, WorkingDir: s.spec.WorkingDir, Environment: environment, Mounts: mounts,
-		User: user, Limits: limitsOf(s.spec),
+		ID: s.id, Dir: s.dir, Args: args, Env: env, WorkingDir: spec.WorkingDir, Environment: environment, Mounts: mounts,
+		Root: root, ReadOnly: readOnly, User: user, Limits: limitsOf(s.spec),
 		Stdout: output.Stdout, Stderr: output.Stderr,
 	})
 	if err != nil {

@@ -80,7 +80,7 @@ func (v view) status() v1.PodStatus {
 func (v view) containerStatus(c *container) v1.ContainerStatus {
 	started := c.started && c.running()
 	s := v1.ContainerStatus{
-		Name: c.spec.Name, Image: c.spec.Image, ImageID: HostImage,
+		Name: c.spec.Name, Image: c.spec.Image, ImageID: c.pull.id,
 		RestartCount: int32(c.attempt), //nolint:gosec // never that many
 		Ready:        c.ready && c.running(),
 		Started:      &started,

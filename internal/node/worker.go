@@ -348,6 +348,7 @@ func (w *worker) untilNext() time.Duration {
 		at(w.quiet)
 		for _, c := range w.containers {
 			at(c.restartAt)
+			c.pull.wake(at, w.node.now())
 		}
 		if w.pod.Spec.ActiveDeadlineSeconds != nil {
 			at(w.deadline())

@@ -116,7 +116,9 @@ func TestAmbiguousManifestsAreRefused(t *testing.T) {
 		if got.status != 400 {
 			t.Errorf("%s: %d, want 400: %.200s", name, got.status, got.body)
 		}
-		var told struct{ Errors []struct{ Code, Message string } }
+		var told struct {
+			Errors []struct{ Code, Message string }
+		}
 		if err := json.Unmarshal(got.body, &told); err != nil || len(told.Errors) != 1 || told.Errors[0].Message == "" {
 			t.Errorf("%s: the answer is no error of the specification: %.200s", name, got.body)
 		}
@@ -158,7 +160,9 @@ func TestBounds(t *testing.T) {
 
 func TestUploadsAreBoundedAndEnd(t *testing.T) {
 	w := newWorld(t)
-	begin := func() string { return w.want(202, "POST", "/v2/clinic/image/blobs/uploads/", nil).header.Get("Location") }
+	begin := func() string {
+		return w.want(202, "POST", "/v2/clinic/image/blobs/uploads/", nil).header.Get("Location")
+	}
 	path := begin()
 	w.want(202, "PATCH", path, []byte("hel"), "Content-Range", "0-2")
 	if got := w.want(416, "PATCH", path, []byte("lo"), "Content-Range", "9-10"); got.header.Get("Range") != "0-2" {

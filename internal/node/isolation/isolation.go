@@ -106,6 +106,10 @@ type Container struct {
 	Env []string
 	// WorkingDir is absolute, as seen inside; empty means "/".
 	WorkingDir string
+	// Root is the host directory of an unpacked image that the container sees as "/", over which what it writes is laid; empty
+	// means the host's own programs, read-only. ReadOnly: nothing of the image can be written over either.
+	Root     string
+	ReadOnly bool
 	// Environment is the host directory of the language environment mounted at EnvironmentPath; empty for none.
 	Environment string
 	Mounts      []Mount

@@ -37,6 +37,7 @@ func (p *pod) Start(ctx context.Context, c isolation.Container) (isolation.Proce
 	}
 	bundle, err := p.writeBundle(c)
 	if err != nil {
+		liftOverlay(c)
 		return nil, fault.Wrap(fault.Internal, "node.sandbox: bundle", err)
 	}
 	logFile, pidFile := filepath.Join(c.Dir, "runc.log"), filepath.Join(c.Dir, "pid")
@@ -45,6 +46,7 @@ func (p *pod) Start(ctx context.Context, c isolation.Container) (isolation.Proce
 	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
 	if err := cmd.Run(); err != nil {
 		p.delete(c.ID)
+		liftOverlay(c)
 		return nil, startError(err, logFile)
 	}
 	raw, err := os.ReadFile(pidFile)
@@ -113,7 +115,8 @@ func (c *container) Kill() error {
 // Close removes runc's records and the cgroup.
 func (c *container) Close(context.Context) error {
 	c.pod.delete(c.spec.ID)
-	return fault.Wrap(fault.Internal, "node.sandbox", removeContents(c.spec.Dir, "bundle", "tmp", "pid", "passwd"))
+	liftOverlay(c.spec)
+	return fault.Wrap(fault.Internal, "node.sandbox", removeContents(c.spec.Dir, "bundle", "upper", "work", "tmp", "pid", "passwd"))
 }
 
 func removeContents(dir string, names ...string) error {

@@ -28,6 +28,11 @@ func (p *pod) writeBundle(c isolation.Container) (string, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil { //nolint:gosec // the container's root
 		return "", err
 	}
+	if c.Root != "" {
+		if err := overlay(c, root); err != nil {
+			return "", err
+		}
+	}
 	mounts, err := p.mounts(root, c)
 	if err != nil {
 		return "", err
@@ -42,9 +47,12 @@ func (p *pod) writeBundle(c isolation.Container) (string, error) {
 }
 
 func (p *pod) mounts(root string, c isolation.Container) ([]specs.Mount, error) {
-	mounts, err := p.runtime.rootfs(root, c)
-	if err != nil {
-		return nil, err
+	var mounts []specs.Mount
+	if c.Root == "" {
+		var err error
+		if mounts, err = p.runtime.rootfs(root, c); err != nil {
+			return nil, err
+		}
 	}
 	tmp := filepath.Join(c.Dir, "tmp")
 	if err := os.Mkdir(tmp, 0o777); err != nil && !os.IsExist(err) { //nolint:gosec // the container's /tmp
@@ -57,7 +65,7 @@ func (p *pod) mounts(root string, c isolation.Container) ([]specs.Mount, error) 
 	for _, name := range []string{"hosts", "resolv.conf", "hostname"} {
 		mounts = append(mounts, bind(filepath.Join(p.etc, name), "/etc/"+name, true))
 	}
-	if c.User.UID != 65532 || c.User.GID != 65532 {
+	if c.Root == "" && (c.User.UID != 65532 || c.User.GID != 65532) {
 		file := filepath.Join(c.Dir, "passwd")
 		if err := os.WriteFile(file, []byte(passwd(c.User)), 0o644); err != nil { //nolint:gosec // read by the container
 			return nil, err
@@ -100,7 +108,7 @@ func (p *pod) spec(c isolation.Container) *specs.Spec {
 	}
 	return &specs.Spec{
 		Version: specs.Version,
-		Root:    &specs.Root{Path: "rootfs", Readonly: true},
+		Root:    &specs.Root{Path: "rootfs", Readonly: c.Root == "" || c.ReadOnly},
 		Process: p.process(c, c.Args, cwd),
 		Linux: &specs.Linux{
 			CgroupsPath: p.runtime.cgroupPath(p.config.ID, c.ID),
@@ -151,7 +159,7 @@ func (p *pod) env(c isolation.Container) []string {
 	path, ok := isolation.Lookup(c.Env, "PATH")
 	if !ok {
 		path = defaultPath
-		if prefix := p.runtime.options.PythonPrefix; prefix != "" && !inSystemDirs(prefix) {
+		if prefix := p.runtime.options.PythonPrefix; c.Root == "" && prefix != "" && !inSystemDirs(prefix) {
 			path += ":" + filepath.Join(prefix, "bin")
 		}
 	}
