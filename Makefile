@@ -5,7 +5,7 @@
 #   make test          set up, build, and run every check
 #   make verify        regenerate what is generated and fail on a difference
 #   make lint          format, vet, staticcheck
-#   make setup         Debian packages for tests of pages, when root; everything else needs no installation
+#   make setup         Debian packages for tests of pages and crashes, when root; everything else needs no installation
 #   make bench         figures beside their floors and peers
 SHELL := /bin/bash
 ROOT := $(CURDIR)
@@ -16,7 +16,7 @@ VERSION ?= $(shell git describe --tags --match 'v*' 2>/dev/null || echo v0.1.0-d
 LDFLAGS := -s -w -X main.version=$(VERSION) -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36
 ONNXRUNTIME_NPM := onnxruntime-node@1.30.0
 UV := uv==0.13.9
-PACKAGES := chromium
+PACKAGES := chromium strace
 
 .DELETE_ON_ERROR:
 .PHONY: build web demo test verify generate lint bench clean setup judges judges-lock
@@ -116,10 +116,10 @@ $(TOOLS)/uv/bin/uv:
 	$(TOOLS)/uv/bin/pip install --quiet --disable-pip-version-check $(UV)
 	mkdir -p $(TOOLS)/bin && ln -sf ../uv/bin/uv $(TOOLS)/bin/uv
 
-# Pages are looked at with Chromium. Without root, or without apt, the tests that need it are skipped and say so.
+# Pages are looked at with Chromium, stores are killed with strace. Without root, or without apt, the tests that need it are skipped and say so.
 setup:
-	@if command -v chromium >/dev/null; then :; \
+	@if command -v chromium >/dev/null && command -v strace >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; } \
-			|| echo 'setup: $(PACKAGES) could not be installed; tests of pages are skipped'; \
-	else echo 'setup: not root: install $(PACKAGES) for the tests of pages'; fi
+			|| echo 'setup: $(PACKAGES) could not be installed; tests of pages and of crashes are skipped'; \
+	else echo 'setup: not root: install $(PACKAGES) for the tests of pages and of crashes'; fi

@@ -29,6 +29,7 @@ type segment struct {
 	rows   int
 	since  time.Time // of its first row
 	hash   hash.Hash // of what the file holds
+	synced bool      // all that it holds is on the disk
 }
 
 // job is what the writer does for one endpoint in one pass.
@@ -149,6 +150,7 @@ func (s *Store) extend(j *job) {
 		return
 	}
 	_, _ = g.hash.Write(j.lines) // never fails
+	g.synced = false
 	g.size += int64(len(j.lines))
 	g.rows += j.rows
 }
@@ -167,7 +169,8 @@ func (s *Store) begin(j *job) (*segment, error) {
 	return g, nil
 }
 
-// seal makes a segment final. When that fails it is tried again in the next pass.
+// seal makes a segment final. When it cannot be renamed that is tried again in the next pass; when it cannot be written through,
+// its rows are lost: after a failed fsync nobody knows what is on the disk, and a second one would say that all is well.
 func (s *Store) seal(j *job) {
 	g := j.log.grow
 	if g.size == 0 { // its first write failed
@@ -176,12 +179,20 @@ func (s *Store) seal(j *job) {
 		j.log.grow = nil
 		return
 	}
-	if err := g.file.Sync(); err != nil {
-		return
+	if !g.synced {
+		if err := g.file.Sync(); err != nil {
+			s.lose(j, g.file.Name(), err)
+			return
+		}
+		g.synced = true
 	}
 	digest := ref.Digest("sha256:" + hex.EncodeToString(g.hash.Sum(nil)))
 	path := filepath.Join(s.dir(j.name), sealedName(g.number, digest))
-	if err := settle(g.file.Name(), path); err != nil {
+	if err := os.Rename(g.file.Name(), path); err != nil {
+		return
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		s.lose(j, path, err)
 		return
 	}
 	_ = g.file.Close()
@@ -189,14 +200,24 @@ func (s *Store) seal(j *job) {
 	j.sealed, j.path = &File{Path: shown(g.number), Digest: digest, Size: g.size}, path
 }
 
+// lose gives a segment up and says so.
+func (s *Store) lose(j *job, path string, err error) {
+	s.opt.Lost(j.name, j.log.grow.rows, fault.Wrap(fault.Unavailable, "capture", err))
+	_ = j.log.grow.file.Close()
+	_ = os.Remove(path)
+	j.log.grow = nil
+}
+
 // settle renames durably.
 func settle(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
-		if _, done := os.Stat(to); done != nil { // an earlier try may have renamed it
-			return err
-		}
+		return err
 	}
-	dir, err := os.Open(filepath.Dir(to))
+	return syncDir(filepath.Dir(to))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}

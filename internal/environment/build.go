@@ -65,7 +65,11 @@ func (b *Builder) make(ctx context.Context, digest ref.Digest, file []byte, prog
 		os.WriteFile(filepath.Join(env, "fathom.json"), text, 0o644), seal(env)); err != nil {
 		return disk(err)
 	}
-	return disk(os.Rename(env, b.Path(digest)))
+	if err := os.Rename(env, b.Path(digest)); err != nil {
+		return disk(err)
+	}
+	go b.settle(digest.Hex())
+	return nil
 }
 
 // job is one build.

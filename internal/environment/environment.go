@@ -123,7 +123,8 @@ func New(o Options) (*Builder, error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, "environment.New", err)
 	}
-	return &Builder{Options: o, slot: make(chan struct{}, 1), states: map[ref.Digest]*attempt{}}, nil
+	b := &Builder{Options: o, slot: make(chan struct{}, 1), states: map[ref.Digest]*attempt{}}
+	return b, b.distrust()
 }
 
 // Digest names the environment of a requirements file without building it.
