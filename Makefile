@@ -32,7 +32,7 @@ WEB := $(shell git ls-files -co --exclude-standard web 2>/dev/null | grep -v '\.
 web: web/dist/index.html
 
 web/node_modules/.done: web/package-lock.json
-	@if command -v npm >/dev/null; then cd web && npm ci --ignore-scripts --no-audit --no-fund --silent; else mkdir -p web/node_modules; fi
+	@if command -v npm >/dev/null; then cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; else mkdir -p web/node_modules; fi
 	@touch $@
 
 web/dist/index.html: web/node_modules/.done $(wildcard $(WEB))
