@@ -145,11 +145,14 @@ func TestStatements(t *testing.T) {
 	columns := []ColumnProfile{
 		{Name: `a "b"; drop`, Type: "number", Distinct: 50, Least: &least, Greatest: &greatest}, {Name: "when", Type: "time"}, {Name: "word", Type: "text", Distinct: 3},
 	}
-	moments, counts := momentsOf(columns), countsOf(columns)
+	moments, counts := momentsOf(columns, 9), countsOf(columns)
 	for _, part := range []string{`CAST("a ""b""; drop" AS DOUBLE)`, `epoch("when")`, `FROM (SELECT "word" AS x FROM t)`} {
 		if !strings.Contains(moments, part) {
 			t.Errorf("%s is not in %s", part, moments)
 		}
+	}
+	if exact, estimated := strings.Count(moments, "count(DISTINCT"), strings.Count(momentsOf(columns, 2*exactRows), "approx_count_distinct("); exact != 3 || estimated != 3 {
+		t.Errorf("distinct values: %d exact, %d estimated", exact, estimated)
 	}
 	if !strings.Contains(counts, "floor((x - (0::DOUBLE)) / 0.5::DOUBLE)") || strings.Contains(counts, `"when"`) || !strings.Contains(counts, `GROUP BY value`) {
 		t.Error(counts)

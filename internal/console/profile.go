@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/singleflight"
+
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/lake"
@@ -24,6 +26,7 @@ const (
 	tops        = 12  // values of a column of words, the most frequent
 	maxProfiles = 256 // kept in memory
 	sampleLimit = 1000
+	exactRows   = 1_000_000 // of more rows, distinct values are estimated within some per cent
 )
 
 // Profile is what the columns of a dataset's version hold.
@@ -57,8 +60,9 @@ type TopValue struct {
 
 // profiles keeps what was computed; a version never changes, so neither does its profile.
 type profiles struct {
-	mu   sync.Mutex
-	kept map[string]Profile
+	flight singleflight.Group
+	mu     sync.Mutex
+	kept   map[string]Profile
 }
 
 // find returns the kept profile of a dataset's version.
@@ -125,10 +129,13 @@ func (s *server) profile(w http.ResponseWriter, r *http.Request) {
 	key := fmt.Sprintf("%s@%d %s", v.Name, v.Number, v.Manifest)
 	found, ok := s.profiles.find(key)
 	if !ok {
-		if found, err = s.compute(r.Context(), v); err != nil {
+		// Who asks meanwhile waits for the same answer; whoever leaves does not end it for the others.
+		answer, err, _ := s.profiles.flight.Do(key, func() (any, error) { return s.compute(context.WithoutCancel(r.Context()), v) })
+		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
+		found = answer.(Profile)
 		s.profiles.keep(key, found)
 	}
 	writeJSON(w, found)
@@ -178,7 +185,7 @@ func (s *server) compute(ctx context.Context, v lake.Version) (Profile, error) {
 	}
 	some := p.Columns[:min(len(p.Columns), maxProfiled)]
 	var moments []moment
-	if err := s.rows(ctx, table, momentsOf(some), &moments); err != nil {
+	if err := s.rows(ctx, table, momentsOf(some, v.Rows), &moments); err != nil {
 		return p, err
 	}
 	for _, m := range moments {

@@ -49,19 +49,23 @@ func measure(c ColumnProfile) string {
 }
 
 // momentsOf asks for one line a column.
-func momentsOf(columns []ColumnProfile) string {
+func momentsOf(columns []ColumnProfile, rows int64) string {
+	distinct := "count(DISTINCT "
+	if rows > exactRows {
+		distinct = "approx_count_distinct("
+	}
 	parts := make([]string, 0, len(columns))
 	for i, c := range columns {
 		if c.Type == "number" || c.Type == "time" {
-			parts = append(parts, fmt.Sprintf(`SELECT %d AS i, count(*) - count(x) AS missing, count(DISTINCT x) AS distinct_values,
+			parts = append(parts, fmt.Sprintf(`SELECT %d AS i, count(*) - count(x) AS missing, %sx) AS distinct_values,
 min(x) FILTER (isfinite(x)) AS least, max(x) FILTER (isfinite(x)) AS greatest, avg(x) FILTER (isfinite(x)) AS mean,
 stddev_samp(x) FILTER (isfinite(x)) AS deviation, quantile_cont(x, [0.05, 0.25, 0.5, 0.75, 0.95]) FILTER (isfinite(x)) AS quantiles
-FROM (SELECT %s AS x FROM t)`, i, measure(c)))
+FROM (SELECT %s AS x FROM t)`, i, distinct, measure(c)))
 			continue
 		}
-		parts = append(parts, fmt.Sprintf(`SELECT %d AS i, count(*) - count(x) AS missing, count(DISTINCT CAST(x AS VARCHAR)) AS distinct_values,
+		parts = append(parts, fmt.Sprintf(`SELECT %d AS i, count(*) - count(x) AS missing, %sCAST(x AS VARCHAR)) AS distinct_values,
 NULL::DOUBLE AS least, NULL::DOUBLE AS greatest, NULL::DOUBLE AS mean, NULL::DOUBLE AS deviation, NULL::DOUBLE[] AS quantiles
-FROM (SELECT %s AS x FROM t)`, i, ident(c.Name)))
+FROM (SELECT %s AS x FROM t)`, i, distinct, ident(c.Name)))
 	}
 	return strings.Join(parts, "\nUNION ALL\n")
 }

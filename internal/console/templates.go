@@ -7,6 +7,7 @@ import "html/template"
 var frameTemplate = template.Must(template.New("frame").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Title}}</title>
+<link rel="icon" type="image/svg+xml" href="/ui/assets/icon.svg">
 <style>
 :root { color-scheme: light dark; --line: #8884; --accent: #2563eb; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }

@@ -47,6 +47,9 @@ export function Grid<T>({ label, rows, columns, rowKey, height = 560, rowHeight 
   });
   const template = columns.map((c) => c.width).join(" ");
   const head = 35;
+  // Each row is a grid of its own: all have the same width, at least that of their narrowest columns together.
+  const narrowest = columns.reduce((sum, c) => sum + Number(/\d+/.exec(c.width)?.[0] ?? 0), 0);
+  const track = { gridTemplateColumns: template, width: "100%", minWidth: narrowest };
   return (
     <div
       ref={scroller}
@@ -58,7 +61,7 @@ export function Grid<T>({ label, rows, columns, rowKey, height = 560, rowHeight 
       style={{ maxHeight: height }}
     >
       <div className="grid-head" role="rowgroup">
-        <div role="row" tabIndex={-1} aria-rowindex={1} style={{ gridTemplateColumns: template }}>
+        <div role="row" tabIndex={-1} aria-rowindex={1} style={track}>
           {columns.map((c) => (
             <div
               key={c.key}
@@ -83,10 +86,7 @@ export function Grid<T>({ label, rows, columns, rowKey, height = 560, rowHeight 
           ))}
         </div>
       </div>
-      <div
-        role="rowgroup"
-        style={{ height: Math.max(virtual.getTotalSize(), head), position: "relative", minWidth: "max-content" }}
-      >
+      <div role="rowgroup" style={{ height: Math.max(virtual.getTotalSize(), head), position: "relative", minWidth: narrowest }}>
         {virtual.getVirtualItems().map((item) => {
           const row = sorted[item.index]!;
           return (
@@ -97,7 +97,7 @@ export function Grid<T>({ label, rows, columns, rowKey, height = 560, rowHeight 
               className="grid-row"
               aria-rowindex={item.index + 2}
               style={{
-                gridTemplateColumns: template,
+                ...track,
                 position: "absolute",
                 top: 0,
                 height: rowHeight,

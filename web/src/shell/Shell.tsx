@@ -30,7 +30,7 @@ import {
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { Link, Outlet, useLocation, useNavigate, useParams } from "react-router";
-import { queries } from "../api/client";
+import { Fault, queries } from "../api/client";
 import { Live, LiveContext, ofKind, useLive } from "../api/live";
 import type { Kind } from "../api/kinds";
 import { stateOf } from "../graph/state";
@@ -73,6 +73,12 @@ function Frame() {
     ["r", () => navigate(`/workspaces/${workspace}/runs`)],
     ["s", () => navigate(`/workspaces/${workspace}/sql`)],
   ]);
+  // A stream that does not come back may be one of a session that ended: then the answer to this says so.
+  const { refetch } = me;
+  useEffect(() => {
+    if (connection === "lost") void refetch();
+  }, [connection, refetch]);
+  const loggedOut = me.error instanceof Fault && me.error.status === 401;
   const known = me.data?.workspaces.find((w) => w.name === workspace);
   return (
     <AppShell header={{ height: 52 }} navbar={{ width: 236, breakpoint: "sm", collapsed: { mobile: !menu } }} padding={0}>
@@ -133,7 +139,11 @@ function Frame() {
         <Navigation />
       </AppShell.Navbar>
       <AppShell.Main id="content" tabIndex={-1} style={{ outline: "none" }}>
-        {me.data && !known ? (
+        {loggedOut ? (
+          <Page title={workspace}>
+            <FaultView error={me.error} retry={() => window.location.reload()} />
+          </Page>
+        ) : me.data && !known ? (
           <Page title={workspace}>
             <FaultView error={new Error(`There is no workspace ${workspace}. \`kubectl get workspaces\` lists them.`)} />
           </Page>
