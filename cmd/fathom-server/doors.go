@@ -184,11 +184,14 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	if err != nil {
 		return nil, err
 	}
+	used := p.watchTraffic(metrics)
 	pages, err := console.New(console.Options{
 		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("console"), Now: time.Now,
 		Client: p.objects, Lake: p.lake, Uploaded: p.uploads.Add, PutObject: p.putObject, Tables: p.steps.check, Query: p.steps.query,
 		Log: p.runLog, Plan: p.plan, Replay: p.replay, Page: p.insightPage,
-		App: web.App(), Changes: p.changes.of,
+		About: p.aboutVersion, Training: p.trainingOf, Audit: p.auditLines, Isolation: p.node.Isolation, Endpoints: infer,
+		Traffic: func(endpoint ref.Name, span time.Duration) any { return used.Of(endpoint, span) },
+		App:     web.App(), Changes: p.changes.of,
 	})
 	if err != nil {
 		return nil, err

@@ -79,13 +79,8 @@ func (p *platform) insight(ctx context.Context, m *v1alpha1.Model, v *v1alpha1.M
 		page.Caveats = append(page.Caveats, "This version was trained by plain processes, which are not kept from the disk: "+
 			"code that was made to cheat could have read held-out rows.")
 	}
-	content, err := p.readAll(ctx, ref.Digest(v.Spec.Evaluation))
-	if err != nil {
+	if page.Evaluation, err = p.evaluation(ctx, v); err != nil {
 		return page, err
-	}
-	page.Evaluation = &evaluate.Evaluation{}
-	if err := json.NewDecoder(bytes.NewReader(content)).Decode(page.Evaluation); err != nil {
-		return page, fault.Wrap(fault.Corrupt, "evaluation of "+v.Name, err)
 	}
 	tree, err := p.lake.Why(ctx, lake.ModelArtifact(ref.Name{Workspace: m.Namespace, Name: m.Name}, int(v.Spec.Number), ""))
 	if err != nil {
@@ -95,6 +90,18 @@ func (p *platform) insight(ctx context.Context, m *v1alpha1.Model, v *v1alpha1.M
 	page.Provenance = &node
 	page.Exclusions, err = p.exclusions(ctx, tree)
 	return page, err
+}
+
+func (p *platform) evaluation(ctx context.Context, v *v1alpha1.ModelVersion) (*evaluate.Evaluation, error) {
+	content, err := p.readAll(ctx, ref.Digest(v.Spec.Evaluation))
+	if err != nil {
+		return nil, err
+	}
+	e := &evaluate.Evaluation{}
+	if err := json.NewDecoder(bytes.NewReader(content)).Decode(e); err != nil {
+		return nil, fault.Wrap(fault.Corrupt, "evaluation of "+v.Name, err)
+	}
+	return e, nil
 }
 
 // couldSee tells whether a training run of the version was not kept from the held-out rows, whatever runs today.

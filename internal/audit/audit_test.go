@@ -128,6 +128,8 @@ func TestTail(t *testing.T) {
 		{"by decision and object", Filter{Decision: Refused, Object: "ws/voice-2"}, 10, []uint64{29, 25, 21}},
 		{"by door, across all segments", Filter{Door: "s3", Before: 3}, 10, []uint64{2, 1}},
 		{"by action", Filter{Action: "delete"}, 10, nil},
+		{"of a workspace", Filter{Workspace: "ws"}, 2, []uint64{40, 39}},
+		{"of a workspace whose name begins alike", Filter{Workspace: "w"}, 2, nil},
 		{"in the future", Filter{Since: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}, 10, nil},
 	}
 	for _, tt := range tests {

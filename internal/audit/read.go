@@ -16,19 +16,27 @@ import (
 
 // Filter chooses entries; zero fields choose all.
 type Filter struct {
-	User     string
-	Action   string // a prefix, for example "get datasets"
-	Object   string // a prefix, for example "neurology/"
-	Decision string
-	Door     string
-	Since    time.Time
-	Before   uint64 // entries with a smaller Seq: the next page
+	User   string
+	Action string // a prefix, for example "get datasets"
+	Object string // a prefix, for example "neurology/"
+	// Workspace chooses what is about a workspace or anything in it.
+	Workspace string
+	Decision  string
+	Door      string
+	Since     time.Time
+	Before    uint64 // entries with a smaller Seq: the next page
 }
 
 func (f Filter) matches(e Entry) bool {
 	return (f.User == "" || f.User == e.User) && strings.HasPrefix(e.Action, f.Action) &&
-		strings.HasPrefix(e.Object, f.Object) && (f.Decision == "" || f.Decision == e.Decision) &&
+		strings.HasPrefix(e.Object, f.Object) && (f.Workspace == "" || about(e.Object, f.Workspace)) && (f.Decision == "" || f.Decision == e.Decision) &&
 		(f.Door == "" || f.Door == e.Door) && !e.Time.Before(f.Since) && (f.Before == 0 || e.Seq < f.Before)
+}
+
+// about tells whether an object is the workspace or in it: "clinic", "clinic/voice", "clinic POST /…", "s3://clinic/inbox/a.csv".
+func about(object, workspace string) bool {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(object, "s3://"), workspace)
+	return ok && (rest == "" || rest[0] == '/' || rest[0] == ' ')
 }
 
 // Tail returns the newest entries that the filter chooses, newest first, at most limit (default 100, at most 1000). It

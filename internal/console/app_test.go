@@ -77,7 +77,7 @@ func TestStream(t *testing.T) {
 		t.Fatalf("events %q, headers %v", events, got.Header)
 	}
 	var all snapshot
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(events[0], "event: snapshot\ndata: ")), &all); err != nil || len(all.Objects) != 6 || len(all.Kinds) != len(shown) {
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(events[0], "event: snapshot\ndata: ")), &all); err != nil || len(all.Objects) != 7 || len(all.Kinds) != len(shown) {
 		t.Errorf("%v: %s", err, events[0])
 	}
 	var told changes

@@ -51,8 +51,6 @@ var exchanges = []struct {
 	{"POST " + base + "/runs/{name}/cancel", ws + "/runs/voice-1/cancel", "", "create runs/cancel voice-1 in neurology", 204, ""},
 	{"GET " + base + "/subjects/{name}", ws + "/subjects/s1", "", "get datasets/identified s1 in neurology", 200, `"name":"voice"`},
 	{"POST /api/sessions", "/api/sessions", "", "list workspaces", 200, "/ui/login?code="},
-	{"GET /ui/workspaces/{workspace}/models/{name}", "/ui/workspaces/neurology/models/parkinsons", "", "get models parkinsons in neurology", 200, "<h1>neurology/parkinsons 2</h1>"},
-	{"GET /ui/workspaces/{workspace}/reports/{name}", "/ui/workspaces/neurology/reports/findings", "", "get reports findings in neurology", 302, ""},
 	{"GET /ui/workspaces/{workspace}/reports/{name}/{file...}", "/ui/workspaces/neurology/reports/findings/index.html", "", "get reports findings in neurology", 200, "<h1>Findings</h1>"},
 	{"GET /ui/{path...}", "/ui/workspaces/neurology/graph", "", "list workspaces", 200, "<title>Fathom</title>"},
 	{"GET /api/v1/me", "/api/v1/me", "", "list workspaces", 200, `"name":"neurology"`},
@@ -65,6 +63,17 @@ var exchanges = []struct {
 	{"GET " + v1base + "/runs/{name}", v1 + "/runs/voice-1", "", "get runs voice-1 in neurology", 200, `"pods":[]`},
 	{"POST " + v1base + "/datasets/{name}/retry", v1 + "/datasets/voice/retry", "", "update datasets voice in neurology", 204, ""},
 	{"POST " + v1base + "/models/{name}/retry", v1 + "/models/parkinsons/retry", "", "update models parkinsons in neurology", 204, ""},
+	{"GET " + v1base + "/models/{name}/about", v1 + "/models/parkinsons/about", "", "get models parkinsons in neurology", 200, `"text":"leakage == none"`},
+	{"GET " + v1base + "/models/{name}/training", v1 + "/models/parkinsons/training?version=1", "", "get models/tracking parkinsons in neurology", 200, `"name":"parkinsons-1"`},
+	{"GET " + v1base + "/models/{name}/page", v1 + "/models/parkinsons/page", "", "get models parkinsons in neurology", 200, "<h1>neurology/parkinsons 2</h1>"},
+	{"GET " + v1base + "/endpoints/{name}/traffic", v1 + "/endpoints/tremor/traffic?minutes=5", "", "get endpoints tremor in neurology", 200, `"neurology/tremor 5m0s"`},
+	{"GET " + v1base + "/endpoints/{name}/replicas", v1 + "/endpoints/tremor/replicas", "", "get endpoints tremor in neurology", 200, `"replicas":[]`},
+	{"GET " + v1base + "/endpoints/{name}/signature", v1 + "/endpoints/tremor/signature", "", "get endpoints/predict tremor in neurology", 200, "GET /endpoints/neurology/tremor/v2/models/parkinsons of ada"},
+	{"POST " + v1base + "/endpoints/{name}/predict", v1 + "/endpoints/tremor/predict", "{}", "create endpoints/predict tremor in neurology", 200, "POST /endpoints/neurology/tremor/v2/models/parkinsons/infer of ada"},
+	{"GET " + v1base + "/reports/{name}/versions", v1 + "/reports/findings/versions", "", "get reports findings in neurology", 200, `"versions":[]`},
+	{"GET " + v1base + "/about", v1 + "/about", "", "list datasets in neurology", 200, `"isolation":"sandbox"`},
+	{"GET " + v1base + "/audit", v1 + "/audit?decision=refused", "", "get workspaces/audit in neurology", 200, `{"Workspace":"neurology","User":"","Action":"","Decision":"refused"`},
+	{"GET " + v1base + "/audit/mine", v1 + "/audit/mine?user=eve", "", "list datasets in neurology", 200, `{"Workspace":"neurology","User":"ada"`},
 	{"POST " + v1base + "/reports/{name}/retry", v1 + "/reports/findings/retry", "", "update reports findings in neurology", 204, ""},
 }
 
@@ -91,6 +100,7 @@ func (w *world) study() {
 	report.Status.Output, report.Status.Version = string(output), 1
 	w.create(report)
 	w.create(&v1alpha1.Run{ObjectMeta: metav1.ObjectMeta{Namespace: "neurology", Name: "voice-1"}})
+	w.create(&v1alpha1.Endpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "neurology", Name: "tremor"}, Spec: v1alpha1.EndpointSpec{Model: "parkinsons"}})
 	w.create(&v1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "neurology"}})
 }
 

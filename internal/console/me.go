@@ -30,6 +30,9 @@ var rights = []struct {
 	{"log", "get", "runs", "log"},
 	{"decide", "update", "models", "promotion"},
 	{"predict", "create", "endpoints", "predict"},
+	{"decideAsAdmin", "delete", "models", "promotion"},
+	{"audit", "get", "workspaces", "audit"},
+	{"tracking", "get", "models", "tracking"},
 }
 
 type workspaceLine struct {

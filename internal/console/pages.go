@@ -5,13 +5,8 @@ package console
 import (
 	"bytes"
 	"html/template"
-	"mime"
 	"net/http"
-	"path"
-
-	"fathom.dev/fathom/api/v1alpha1"
-	"fathom.dev/fathom/internal/fault"
-	"fathom.dev/fathom/internal/ref"
+	"strings"
 )
 
 // secure sets the headers of every page: nothing from elsewhere, no scripts, no frames of others.
@@ -24,54 +19,11 @@ func secure(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 }
 
-func (s *server) modelPage(w http.ResponseWriter, r *http.Request) {
-	v, err := s.version(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	page, err := s.Page(r.Context(), nameOf(r), v.Spec.Number)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+// framed is secure for pages that the app shows in a frame, where they run nothing and see nothing of it.
+func framed(w http.ResponseWriter) {
 	secure(w)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(page) // the client is gone if this fails
-}
-
-func (s *server) reportRoot(w http.ResponseWriter, r *http.Request) {
-	http.Redirect(w, r, r.URL.Path+"/index.html", http.StatusFound)
-}
-
-// reportFile serves a file of the report's rendered page.
-func (s *server) reportFile(w http.ResponseWriter, r *http.Request) {
-	var report v1alpha1.Report
-	if err := s.get(r, &report); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if report.Status.Output == "" {
-		_, message := v1alpha1.Ready(report.Status.Conditions)
-		s.fail(w, r, fault.New(fault.NotFound, "report "+report.Name, "it is not rendered yet: %s", message))
-		return
-	}
-	manifest, err := s.Lake.GetManifest(r.Context(), ref.Digest(report.Status.Output))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	file, ok := manifest.Find(r.PathValue("file"))
-	if !ok {
-		s.fail(w, r, fault.New(fault.NotFound, "report "+report.Name, "it has no file %q", r.PathValue("file")))
-		return
-	}
-	secure(w)
-	contentType := mime.TypeByExtension(path.Ext(file.Path))
-	if contentType == "" {
-		contentType = "application/octet-stream"
-	}
-	s.blob(w, r, file.Digest, contentType)
+	h := w.Header()
+	h.Set("Content-Security-Policy", strings.Replace(h.Get("Content-Security-Policy"), "frame-ancestors 'none'", "frame-ancestors 'self'", 1))
 }
 
 // loginHint tells a browser without a session how to get one.

@@ -49,6 +49,17 @@ type Options struct {
 	Plan func(ctx context.Context, workspace string, objects json.RawMessage) (any, error)
 	// Replay starts to make a version again and answers with how it compares.
 	Replay func(ctx context.Context, r ReplayRequest) (any, error)
+	// About and Training tell of a model's version what its evaluation does not hold.
+	About    func(context.Context, *v1alpha1.ModelVersion) (About, error)
+	Training func(context.Context, *v1alpha1.ModelVersion) (Training, error)
+	// Traffic is how an endpoint was used in the last span, as JSON will show it.
+	Traffic func(endpoint ref.Name, span time.Duration) any
+	// Endpoints is the door of endpoints; it takes the caller from the request's context.
+	Endpoints http.Handler
+	// Isolation tells what separates pods on this machine, and what is not enforced.
+	Isolation func() (level string, missing []string)
+	// Audit reads lines of the audit log, the newest first, as JSON will show them.
+	Audit func(context.Context, AuditQuery) (any, error)
 	// Page renders a model's insight page as HTML.
 	Page func(ctx context.Context, model ref.Name, version int64) ([]byte, error)
 	// App is the folder of the built console; without an index.html in it pages say how to build it.
@@ -105,7 +116,7 @@ func inWorkspace(verb, resource, subresource string, data bool) func(*http.Reque
 }
 
 func (s *server) routes() []identity.Route {
-	return slices.Concat(s.verbs(), s.appRoutes(), s.pageRoutes())
+	return slices.Concat(s.verbs(), s.appRoutes(), s.objectRoutes(), s.pageRoutes())
 }
 
 // verbs are what the command line and people's programs ask.
@@ -152,12 +163,29 @@ func (s *server) appRoutes() []identity.Route {
 	}
 }
 
+// objectRoutes are what the pages of models, endpoints, reports and the workspace ask.
+func (s *server) objectRoutes() []identity.Route {
+	const base = "/api/v1/workspaces/{workspace}"
+	model := inWorkspace("get", "models", "", true)
+	return []identity.Route{
+		{Pattern: "GET " + base + "/models/{name}/about", Action: model, Handler: s.aboutModel},
+		{Pattern: "GET " + base + "/models/{name}/training", Action: inWorkspace("get", "models", "tracking", true), Handler: s.people(s.training)},
+		{Pattern: "GET " + base + "/models/{name}/page", Action: model, Handler: s.modelPage},
+		{Pattern: "GET " + base + "/endpoints/{name}/traffic", Action: inWorkspace("get", "endpoints", "", false), Handler: s.traffic},
+		{Pattern: "GET " + base + "/endpoints/{name}/replicas", Action: inWorkspace("get", "endpoints", "", false), Handler: s.replicas},
+		{Pattern: "GET " + base + "/endpoints/{name}/signature", Action: inWorkspace("get", "endpoints", "predict", false), Handler: s.tryIt("")},
+		{Pattern: "POST " + base + "/endpoints/{name}/predict", Action: inWorkspace("create", "endpoints", "predict", false), Handler: s.tryIt("/infer")},
+		{Pattern: "GET " + base + "/reports/{name}/versions", Action: inWorkspace("get", "reports", "", false), Handler: s.reportVersions},
+		{Pattern: "GET " + base + "/about", Action: inWorkspace("list", "datasets", "", false), Handler: s.aboutWorkspace},
+		{Pattern: "GET " + base + "/audit", Action: inWorkspace("get", "workspaces", "audit", true), Handler: s.audit},
+		{Pattern: "GET " + base + "/audit/mine", Action: inWorkspace("list", "datasets", "", false), Handler: s.people(s.ownAudit)},
+	}
+}
+
 func (s *server) pageRoutes() []identity.Route {
 	return []identity.Route{
 		{Pattern: "POST /api/sessions", Action: s.anyone, Handler: s.people(s.createLink)},
 		{Pattern: "GET /ui/login", Public: "exchanges a one-time code for a session", Handler: s.login},
-		{Pattern: "GET /ui/workspaces/{workspace}/models/{name}", Action: inWorkspace("get", "models", "", true), Handler: s.modelPage},
-		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportRoot},
 		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}/{file...}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportFile},
 		{Pattern: "GET /ui/assets/{file}", Public: "the app's program, without data", Handler: s.asset},
 		{Pattern: "GET /ui/{path...}", Action: s.anyone, Handler: s.people(s.app)},

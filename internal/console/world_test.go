@@ -19,6 +19,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -68,7 +69,7 @@ func (w *world) Authorize(_ context.Context, u identity.User, a identity.Action)
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -142,6 +143,18 @@ func (w *world) options() Options {
 			return out
 		},
 		Replay: func(_ context.Context, r ReplayRequest) (any, error) { return r, nil },
+		About: func(context.Context, *v1alpha1.ModelVersion) (About, error) {
+			return About{Rules: []Rule{{Text: "leakage == none"}}}, nil
+		},
+		Training: func(_ context.Context, v *v1alpha1.ModelVersion) (Training, error) {
+			return Training{Runs: []TrackedRun{{Name: v.Name}}}, nil
+		},
+		Traffic: func(endpoint ref.Name, span time.Duration) any { return endpoint.String() + " " + span.String() },
+		Endpoints: http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(out, "%s %s of %s", r.Method, r.URL.Path, identity.UserFrom(r.Context()).Name)
+		}),
+		Isolation: func() (string, []string) { return "sandbox", nil },
+		Audit:     func(_ context.Context, q AuditQuery) (any, error) { return q, nil },
 		Page: func(_ context.Context, m ref.Name, version int64) ([]byte, error) {
 			return fmt.Appendf(nil, "<h1>%s %d</h1>", m, version), nil
 		},

@@ -71,6 +71,25 @@ func Decide(rules []string, c Candidate) (Verdict, error) {
 	return Verdict{Promote: true, Why: "all rules hold: " + strings.Join(rules, "; ")}, nil
 }
 
+// Numbers shows of each rule the values that it looks at, for example "roc_auc.low = 0.71"; "" for a rule that cannot be read.
+func Numbers(rules []string, c Candidate) []string {
+	out := make([]string, len(rules))
+	env, err := environment(c)
+	if err != nil {
+		return out
+	}
+	all := map[string]any{"leakage": c.Leakage}
+	for name, v := range values(c) {
+		all[name] = v
+	}
+	for i, rule := range rules {
+		if checked, err := compile(env, rule); err == nil {
+			out[i] = numbers(checked, all)
+		}
+	}
+	return out
+}
+
 // Check compiles rules against the metrics that an evaluation of the task can have, without values.
 func Check(rules []string, metrics []string) error {
 	c := Candidate{Metrics: map[string]Metric{}, Production: map[string]Metric{}}

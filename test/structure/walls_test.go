@@ -31,6 +31,7 @@ var rooms = map[string]level{
 	"internal/lake": things, "internal/oip": things, "internal/page": things, "internal/plan": things,
 	"internal/predict": things, "internal/privacy": things, "internal/promotion": things, "internal/query": things,
 	"internal/queue": things, "internal/registry": things, "internal/source": things, "internal/tracking": things, "internal/upload": things,
+	"internal/traffic": things,
 
 	"internal/environment": engines, "internal/kube": engines, "internal/node": engines,
 

@@ -14,6 +14,15 @@ export function num(x: number | undefined | null, digits = 4): string {
   return new Intl.NumberFormat("en", { maximumSignificantDigits: digits }).format(x).replace("-", "−");
 }
 
+/** Three decimals, for what lies between 0 and 1 and is compared; large numbers as num has them. */
+export function fixed(x: number | undefined | null): string {
+  if (x === undefined || x === null || !Number.isFinite(x) || Math.abs(x) >= 100) return num(x);
+  return x
+    .toFixed(3)
+    .replace(/^-0\.000$/, "0.000")
+    .replace("-", "−");
+}
+
 export function percent(part: number, of: number): string {
   if (of === 0) return "–";
   const p = (100 * part) / of;

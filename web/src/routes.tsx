@@ -31,6 +31,7 @@ export const router = createBrowserRouter(
                 { path: "objects", lazy: again(() => import("./shell/ObjectsPage")) },
                 { path: "sql", lazy: again(() => import("./dataset/SqlPage")) },
                 { path: "datasets/:name/:tab?", lazy: again(() => import("./dataset/DatasetPage")) },
+                { path: "models/:name/:tab?", lazy: again(() => import("./model/ModelPage")) },
                 { path: "runs", lazy: again(() => import("./run/RunsPage")) },
                 { path: "runs/:name", lazy: again(() => import("./run/RunPage")) },
                 { path: "*", element: <Nowhere /> },

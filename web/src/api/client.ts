@@ -68,6 +68,14 @@ const version = (n?: number) => (n ? `?version=${n}` : "");
 // A version never changes, so what is known of one is kept for good.
 const forever = { staleTime: Number.POSITIVE_INFINITY };
 
+/** What else is asked about one object: its key begins with the path, so that equal questions are asked once. */
+export const about = <T>(path: string, stamp: string | number = "", keep = false) =>
+  queryOptions({
+    queryKey: ["about", path, stamp],
+    queryFn: ({ signal }) => getJSON<T>(path, signal),
+    ...(keep ? forever : {}),
+  });
+
 export const queries = {
   me: () => queryOptions({ queryKey: ["me"], queryFn: ({ signal }) => getJSON<Me>("/api/v1/me", signal) }),
   rights: (ws: string) =>

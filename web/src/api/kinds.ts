@@ -347,4 +347,7 @@ export type Right =
   | "cancelRun"
   | "log"
   | "decide"
-  | "predict";
+  | "decideAsAdmin"
+  | "predict"
+  | "audit"
+  | "tracking";
