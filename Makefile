@@ -32,8 +32,7 @@ WEB := $(shell git ls-files -co --exclude-standard web 2>/dev/null | grep -v '\.
 web: web/dist/index.html
 
 web/node_modules/.done: web/package-lock.json
-	@if command -v npm >/dev/null; then cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; else mkdir -p web/node_modules; fi
-	@touch $@
+	@if command -v npm >/dev/null; then cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.done; fi
 
 web/dist/index.html: web/node_modules/.done $(wildcard $(WEB))
 	@if command -v npm >/dev/null; then cd web && npx --no-install vite build --logLevel warn; \
@@ -59,11 +58,11 @@ verify: generate
 	@git diff --exit-code -- $(GENERATED) || { echo 'make verify: commit what make generate changed'; exit 1; }
 	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); test -z "$$new" || { echo "make verify: not committed: $$new"; exit 1; }
 
-lint: $(TOOLS)/bin/staticcheck
+lint: $(TOOLS)/bin/staticcheck web/node_modules/.done
 	@wrong=$$(git ls-files -co --exclude-standard '*.go' | xargs -r ls 2>/dev/null | xargs -r gofmt -l); test -z "$$wrong" || { echo "not formatted: $$wrong"; exit 1; }
 	go vet ./...
 	$(TOOLS)/bin/staticcheck ./...
-	cd web && npm run --silent check
+	@if command -v npm >/dev/null; then cd web && npm run --silent check; else echo 'lint: npm is missing: the console is not checked'; fi
 
 # The study, from an empty state directory. What was built or downloaded before is used again.
 STATE ?= $(ROOT)/.state/demo
@@ -78,7 +77,7 @@ bench: build $(TOOLS)/uv/bin/uv
 
 # Everything. Tests that were skipped are listed with their reason at the end.
 test: setup build judges verify lint $(TOOLS)/bin/gotestsum
-	cd web && npm run --silent test
+	@if command -v npm >/dev/null; then cd web && npm run --silent test; else echo 'test: npm is missing: the console is not tested'; fi
 	PATH=$(TOOLS)/bin:$$PATH FATHOM_PYTHON=$(TOOLS)/judges/bin/python FATHOM_ONNXRUNTIME=$(BIN)/libonnxruntime.so.1 FATHOM_RUNC=$(BIN)/runc \
 		$(TOOLS)/bin/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -p 2 -timeout 20m ./...
 

@@ -69,6 +69,8 @@ const Swatch = ({ color }: { color: string }) => (
 );
 
 function Table({ profile, other, types }: { profile: Profile; other?: Profile; types: Map<string, string> }) {
+  const full = profile.columns.filter((c) => c.missing < profile.rows || profile.rows === 0);
+  const bare = profile.columns.filter((c) => !full.includes(c));
   const past = new Map(other?.columns.map((c) => [c.name, c]));
   return (
     <section className="card" style={{ overflowX: "auto" }} tabIndex={0} aria-label="Columns">
@@ -86,7 +88,7 @@ function Table({ profile, other, types }: { profile: Profile; other?: Profile; t
           </tr>
         </thead>
         <tbody>
-          {profile.columns.map((c) => (
+          {full.map((c) => (
             <tr key={c.name}>
               <td style={{ fontWeight: 600 }}>{c.name}</td>
               <td className="quiet mono">{types.get(c.name)}</td>
@@ -112,6 +114,11 @@ function Table({ profile, other, types }: { profile: Profile; other?: Profile; t
           ))}
         </tbody>
       </table>
+      {bare.length > 0 && (
+        <Text size="sm" className="quiet" px="sm" py="xs" style={{ borderTop: "1px solid var(--line)" }}>
+          Always missing: {bare.map((c) => c.name).join(", ")}.
+        </Text>
+      )}
     </section>
   );
 }
@@ -163,8 +170,19 @@ function Distribution({ column, other, rows }: { column: ColumnProfile; other?: 
   }
   if (column.top && column.top[0]!.rows > 1) {
     return (
-      <span className="quiet" style={{ fontSize: 12 }}>
-        most often {column.top[0]!.value} ({percent(column.top[0]!.rows, rows)})
+      <span
+        className="quiet"
+        style={{
+          fontSize: 12,
+          display: "block",
+          maxWidth: 190,
+          overflow: "hidden",
+          textOverflow: "ellipsis",
+          whiteSpace: "nowrap",
+        }}
+        title={`${column.top[0]!.value}: ${count(column.top[0]!.rows)} rows`}
+      >
+        most often {percent(column.top[0]!.rows, rows)}: {column.top[0]!.value}
       </span>
     );
   }

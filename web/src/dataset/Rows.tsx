@@ -37,7 +37,7 @@ export function Rows({
           key: name,
           title: name,
           number,
-          width: `minmax(${Math.min(340, Math.max(72, 26 + longest * 8))}px, 1fr)`,
+          width: `minmax(${Math.min(340, Math.max(72, 28 + longest * 8.6))}px, 1fr)`,
           sort: (r) => (typeof r[name] === "number" ? (r[name] as number) : shown(r[name])),
           cell: (r) =>
             r[name] === null ? <span className="quiet">–</span> : <span title={shown(r[name])}>{shown(r[name])}</span>,
