@@ -6,6 +6,7 @@
 #   make verify        regenerate what is generated and fail on a difference
 #   make lint          format, vet, staticcheck
 #   make setup         Debian packages for tests of pages and crashes, when root; everything else needs no installation
+#   make dist          one file to download, dist/fathom, with everything inside
 #   make bench         figures beside their floors and peers
 SHELL := /bin/bash
 ROOT := $(CURDIR)
@@ -19,7 +20,7 @@ UV := uv==0.13.9
 PACKAGES := chromium strace
 
 .DELETE_ON_ERROR:
-.PHONY: build web demo test verify generate lint bench clean setup judges judges-lock
+.PHONY: build web dist demo test verify generate lint bench clean setup judges judges-lock
 
 build: $(BIN)/libonnxruntime.so.1 web
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/fathom ./cmd/fathom-server ./cmd/fathom-step
@@ -44,15 +45,22 @@ $(BIN)/libonnxruntime.so.1:
 	cd $(TOOLS)/npm && npm pack --silent $(ONNXRUNTIME_NPM) && tar -xzf onnxruntime-node-*.tgz && rm onnxruntime-node-*.tgz
 	cp $(TOOLS)/npm/package/bin/napi-v*/linux/$$(node -p process.arch)/libonnxruntime.so.1 $@
 
+# The one file to download: `fathom` with the other programs behind it, which it unpacks into the state directory.
+dist: build
+	mkdir -p $(ROOT)/dist
+	go run ./hack/dist $(BIN)/fathom $(ROOT)/dist/fathom $(addprefix $(BIN)/,fathom-server fathom-step fathom-launch runc libonnxruntime.so.1)
+	@ls -lh $(ROOT)/dist/fathom
+
 # What is generated from the kinds and from the command line's own help.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/crds docs/reference.md docs/cli
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/crds docs/reference.md docs/cli docs/security.md docs/man
 
 generate: build $(TOOLS)/bin/controller-gen
 	$(TOOLS)/bin/controller-gen object:headerFile=hack/license.go.txt paths=./api/...
 	$(TOOLS)/bin/controller-gen crd:allowDangerousTypes=true,maxDescLen=200 paths=./api/... output:crd:dir=./api/crds
 	$(TOOLS)/bin/controller-gen crd:allowDangerousTypes=true paths=./api/... output:crd:dir=$(TOOLS)/crds
 	go run ./hack/reference $(TOOLS)/crds > $(TOOLS)/reference.md && mv $(TOOLS)/reference.md docs/reference.md
-	go run ./hack/cli $(BIN)/fathom docs/cli
+	go run ./hack/cli $(BIN)/fathom docs/cli docs/man
+	go run ./hack/roles internal/operator/rbac.yaml docs/security.md
 
 verify: generate
 	@git diff --exit-code -- $(GENERATED) || { echo 'make verify: commit what make generate changed'; exit 1; }

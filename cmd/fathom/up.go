@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"fathom.dev/fathom/internal/dist"
 	"fathom.dev/fathom/internal/fault"
 )
 
@@ -22,14 +24,17 @@ func newUp(g *global) *cobra.Command {
 			"  fathom up --state ./study-state",
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			server, err := sibling("fathom-server")
+			argv := []string{"", "up"}
+			if state := valueOf(args, "--state"); state != "" {
+				g.state = state
+			} else if !mentions(args, "--state") {
+				argv = append(argv, "--state", g.state)
+			}
+			server, err := sibling("fathom-server", g.programs())
 			if err != nil {
 				return err
 			}
-			argv := []string{server, "up"}
-			if !mentions(args, "--state") {
-				argv = append(argv, "--state", g.state)
-			}
+			argv[0] = server
 			return syscall.Exec(server, append(argv, args...), os.Environ())
 		},
 	}
@@ -44,8 +49,24 @@ func mentions(args []string, flag string) bool {
 	return false
 }
 
-// sibling finds one of Fathom's binaries beside this one.
-func sibling(name string) (string, error) {
+// valueOf is what a flag is given, as "--flag value" or "--flag=value"; "" when it is not there.
+func valueOf(args []string, flag string) string {
+	for i, a := range args {
+		if value, found := strings.CutPrefix(a, flag+"="); found {
+			return value
+		}
+		if a == flag && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return ""
+}
+
+// programs is where programs are unpacked that came inside this one.
+func (g *global) programs() string { return filepath.Join(g.state, "programs") }
+
+// sibling finds one of Fathom's programs: beside this one, or inside of it, unpacked into a folder by its digest.
+func sibling(name, programs string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
@@ -54,11 +75,15 @@ func sibling(name string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(filepath.Dir(self), name)
-	if _, err := os.Stat(path); err != nil {
-		return "", fault.New(fault.Unavailable, "fathom", "%s is not beside %s", name, self).
-			WithHint("keep Fathom's binaries together in one folder")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
 	}
-	return path, nil
+	folder, err := dist.Unpack(self, programs)
+	if fault.Is(err, fault.NotFound) {
+		return "", fault.New(fault.Unavailable, "fathom", "%s is neither beside %s nor inside of it", name, self).
+			WithHint("keep Fathom's binaries together in one folder, or use the one file that `make dist` makes")
+	}
+	return filepath.Join(folder, name), err
 }
 
 func newDoctor(g *global) *cobra.Command {
@@ -120,7 +145,11 @@ func newRestore(g *global) *cobra.Command {
 
 // server becomes a verb of fathom-server, which links what knows the state directory.
 func (g *global) server(arguments ...string) error {
-	server, err := sibling("fathom-server")
+	programs := g.programs()
+	if cache, err := os.UserCacheDir(); err == nil && len(arguments) > 0 && arguments[0] == "restore" { // which wants an empty directory
+		programs = filepath.Join(cache, "fathom", "programs")
+	}
+	server, err := sibling("fathom-server", programs)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command cli writes one page a verb from what the fathom binary says about itself, so that the pages and `--help` agree.
+// Command cli writes one page a verb, and man pages, from what the fathom binary says about itself, so that the pages and `--help` agree.
 //
-//	cli <binary> <folder>
+//	cli <binary> <folder of pages> <folder of man pages>
 package main
 
 import (
@@ -14,11 +14,11 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: cli <binary> <folder>")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: cli <binary> <folder of pages> <folder of man pages>")
 		os.Exit(2)
 	}
-	if err := write(os.Args[1], os.Args[2]); err != nil {
+	if err := write(os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "cli:", err)
 		os.Exit(1)
 	}
@@ -27,7 +27,7 @@ func main() {
 // verb is one line of what the shell's completion offers.
 type verb struct{ name, short string }
 
-func write(binary, folder string) error {
+func write(binary, folder, man string) error {
 	out, err := ask(binary, "__complete", "")
 	if err != nil {
 		return err
@@ -39,17 +39,27 @@ func write(binary, folder string) error {
 		return err
 	}
 	index := "# The command line\n\n| verb | does |\n|---|---|\n"
-	for _, v := range verbs(out) {
+	all, helps := verbs(out), map[string]string{}
+	for _, v := range all {
 		help, err := ask(binary, v.name, "--help")
 		if err != nil {
 			return err
 		}
+		helps[v.name] = help
 		if err := os.WriteFile(filepath.Join(folder, v.name+".md"), []byte(page(v, help)), 0o644); err != nil {
 			return err
 		}
 		index += fmt.Sprintf("| [%s](%s.md) | %s |\n", v.name, v.name, strings.ReplaceAll(v.short, "|", `\|`))
 	}
-	return os.WriteFile(filepath.Join(folder, "README.md"), []byte(index), 0o644)
+	codes, err := ask(binary, "help", "exit-codes")
+	if err != nil {
+		return err
+	}
+	index += "\n## Exit codes\n\n```\n" + strings.TrimSpace(codes) + "\n```\n\nThe same as man pages: `man -l docs/man/fathom.1`.\n"
+	if err := os.WriteFile(filepath.Join(folder, "README.md"), []byte(index), 0o644); err != nil {
+		return err
+	}
+	return writeMan(binary, man, all, helps)
 }
 
 // ask runs the binary as if home were called ~, so that defaults read the same on every machine.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -23,15 +24,37 @@ func TestWrite(t *testing.T) {
 	if err := os.WriteFile(binary, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := write(binary, folder); err != nil {
+	man := filepath.Join(dir, "man")
+	if err := write(binary, folder, man); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
 		"plan.md":   "# fathom plan\n\n```\nplan at ~\n```\n",
-		"README.md": "# The command line\n\n| verb | does |\n|---|---|\n| [plan](plan.md) | Say a\\|b |\n",
+		"README.md": "# The command line\n\n| verb | does |\n|---|---|\n| [plan](plan.md) | Say a\\|b |\n\n## Exit codes\n\n```\nhelp at ~\n```\n\nThe same as man pages: `man -l docs/man/fathom.1`.\n",
 	} {
 		if got, err := os.ReadFile(filepath.Join(folder, name)); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
+		}
+	}
+}
+
+func TestMan(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "fathom")
+	if err := os.WriteFile(binary, []byte("#!/bin/sh\necho 2 wrong\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	man := filepath.Join(dir, "man")
+	if err := writeMan(binary, man, []verb{{"plan", "Say a-b"}}, map[string]string{"plan": "Say\n.\\x\n'y\n"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"fathom-plan.1": ".nf\nSay\n\\&.\\ex\n\\&'y\n.fi\n",
+		"fathom.1":      ".TP\n.B plan\nSay a\\-b\n.SH EXIT STATUS\n.nf\n2 wrong\n.fi\n",
+	} {
+		got, err := os.ReadFile(filepath.Join(man, name))
+		if err != nil || !strings.Contains(string(got), want) {
+			t.Errorf("%s: %v, no %q in\n%s", name, err, want, got)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (w *world) starting() []entry {
 		{mistake: mistake{name: "no-room-on-the-disk", want: []string{"small/state", "room"}}, flags: []string{"--state", "small/state"}, prepare: small},
 		{mistake: mistake{name: "a-sandbox-that-the-system-does-not-permit", given: "Without root, or on a kernel without namespaces.", want: []string{"sandbox", "--isolation process"}},
 			flags: []string{"--state", "own/state", "--isolation", "sandbox"}, prepare: unprivileged},
-		{mistake: mistake{name: "only-one-of-the-binaries-was-copied", want: []string{"fathom-server", "one folder"}}, flags: []string{"--state", "new"}, prepare: alone},
+		{mistake: mistake{name: "only-one-of-the-binaries-was-copied", want: []string{"fathom-server", "one folder", "make dist"}}, flags: []string{"--state", "new"}, prepare: alone},
 	} {
 		out = append(out, w.start(s))
 	}

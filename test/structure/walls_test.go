@@ -26,7 +26,7 @@ const (
 var rooms = map[string]level{
 	"api/crds": words, "api/v1alpha1": words, "internal/fault": words, "internal/ref": words, "web": words,
 
-	"internal/audit": things, "internal/backup": things, "internal/bundle": things, "internal/capture": things, "internal/chart": things, "internal/dicom": things,
+	"internal/audit": things, "internal/backup": things, "internal/bundle": things, "internal/capture": things, "internal/chart": things, "internal/dicom": things, "internal/dist": things,
 	"internal/drift": things, "internal/evaluate": things, "internal/gang": things, "internal/identity": things, "internal/insight": things,
 	"internal/lake": things, "internal/oip": things, "internal/page": things, "internal/plan": things,
 	"internal/predict": things, "internal/privacy": things, "internal/promotion": things, "internal/query": things,
