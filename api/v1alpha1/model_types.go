@@ -92,6 +92,9 @@ type Train struct {
 	Parameters *runtime.RawExtension `json:"parameters,omitempty"`
 	// timeout of one training run. Default: 1h.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}([.][0-9]{1,9})?s)?$|^[0-9]{1,6}([.][0-9]{1,6})?ms$|^0$`
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 	// retries after a rank fails; each begins at the last checkpoint. Default: 1.
 	// +kubebuilder:validation:Minimum=0
@@ -160,6 +163,9 @@ type Retrain struct {
 	Triggers []string `json:"triggers,omitempty"`
 	// cooldown between trainings that new data starts. Default: none.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}([.][0-9]{1,9})?s)?$|^[0-9]{1,6}([.][0-9]{1,6})?ms$|^0$`
 	Cooldown *metav1.Duration `json:"cooldown,omitempty"`
 }
 

@@ -93,6 +93,9 @@ type RunSpec struct {
 	Retries int32 `json:"retries,omitempty"`
 	// timeout of one attempt. Default: 1h.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}([.][0-9]{1,9})?s)?$|^[0-9]{1,6}([.][0-9]{1,6})?ms$|^0$`
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 	// trackingRun is the id of the tracking run whose MLFLOW_RUN_ID the code sees.
 	// +optional

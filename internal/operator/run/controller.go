@@ -155,7 +155,12 @@ func (s *Station) Reconcile(ctx context.Context, r *v1alpha1.Run) (ctrl.Result, 
 			return ctrl.Result{}, err
 		}
 	}
-	if err := s.before(ctx, r, o, d); err != nil {
+	err = s.before(ctx, r, o, d)
+	if d.act == startAttempt && apierrors.IsInvalid(err) { // trying again would not help
+		d = decision{act: finish, phase: v1alpha1.RunFailed, reason: v1alpha1.ReasonInvalid, message: "its pods cannot be made: " + err.Error()}
+		err = s.before(ctx, r, o, d)
+	}
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	describe(r, o, d)
