@@ -23,7 +23,18 @@ export async function launch() {
   return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
 }
 
-/** A page that is logged in by a link as `fathom open` prints it. Problems collects what a user would not see but should not happen. */
+/** Opens an address. Pods that start change the machine's network, and Chromium then drops what it loads: it is asked again. */
+export async function visit(page, url) {
+  for (let left = 5; ; left--) {
+    try {
+      return await page.goto(typeof url === "function" ? await url() : url);
+    } catch (e) {
+      if (left === 0 || !String(e).includes("ERR_NETWORK_CHANGED")) throw e;
+    }
+  }
+}
+
+/** A page that is logged in; link makes a link as `fathom open` prints it, which works once. Problems collects what a user would not see but should not happen. */
 export async function login(browser, link, look) {
   const context = await browser.newContext({ ...looks[look], ignoreHTTPSErrors: true, reducedMotion: "reduce" });
   const page = await context.newPage();
@@ -32,7 +43,7 @@ export async function login(browser, link, look) {
     if (m.type() === "error" || m.type() === "warning") problems.push(`${m.type()}: ${m.text()}`);
   });
   page.on("pageerror", (e) => problems.push(`exception: ${e.message}`));
-  await page.goto(link);
+  await visit(page, link);
   await page.waitForURL((u) => !u.pathname.endsWith("/login"), { timeout: 20_000 });
   return { context, page, problems };
 }

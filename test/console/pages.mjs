@@ -23,6 +23,7 @@ export const pages = [
     },
     says: ["against 1"],
   },
+  { name: "dataset-column", path: "datasets/voice/columns?column=age", ready: ".recharts-bar-rectangle", says: ["median 66", "standard deviation"] },
   { name: "dataset-rows", path: "datasets/voice/sample", ready: "text=All 231 rows", says: ["visit_date"] },
   { name: "dataset-checks", path: "datasets/voice/checks", ready: "text=v2", says: ["jitter"] },
   { name: "dataset-versions", path: "datasets/voice/versions", ready: "text=58 are in both", says: ["+57", "+19", "3 files are new"] },

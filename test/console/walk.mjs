@@ -4,7 +4,7 @@
 // screenshots/, which git ignores: look at them.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { launch, login, looks, shot, violations } from "./browser.mjs";
+import { launch, login, looks, shot, violations, visit } from "./browser.mjs";
 import { pages } from "./pages.mjs";
 
 const { FATHOM, DOORS, VIEWER, INBOX, WORKSPACE } = process.env;
@@ -44,8 +44,8 @@ function unexpected(problems) {
 /** The graph turns ready before one's eyes, without being loaded again. */
 async function live(browser) {
   await check("live: states change as they happen", async () => {
-    const { page, context } = await login(browser, await ownerLink(), "light");
-    await page.goto(at("graph"));
+    const { page, context } = await login(browser, ownerLink, "light");
+    await visit(page, at("graph"));
     await page.waitForSelector('[data-id="Dataset/cohort"]', { timeout: patience });
     await page.evaluate(() => {
       window.notLoadedAgain = true;
@@ -71,10 +71,10 @@ async function live(browser) {
 }
 
 async function everyPage(browser, look) {
-  const { page, context, problems } = await login(browser, await ownerLink(), look);
+  const { page, context, problems } = await login(browser, ownerLink, look);
   for (const p of pages) {
     await check(`${look}: ${p.name}`, async () => {
-      await page.goto(at(p.path));
+      await visit(page, at(p.path));
       await page.waitForSelector(p.ready, { timeout: patience });
       if (p.act && !(look === "phone" && p.name === "search")) await p.act(page);
       await page.waitForTimeout(250); // lets what moves come to rest, for the picture
@@ -93,16 +93,16 @@ async function everyPage(browser, look) {
 
 /** Who may less is offered less, and what is refused says so. */
 async function visitor(browser) {
-  const { page, context, problems } = await login(browser, await viewerLink(), "light");
+  const { page, context, problems } = await login(browser, viewerLink, "light");
   await check("visitor: identified rows are refused with a reason", async () => {
-    await page.goto(at("datasets/consents/columns"));
+    await visit(page, at("datasets/consents/columns"));
     await page.waitForSelector("text=Not for you", { timeout: patience });
     await shot(page, folder, "refused-light");
     const text = await page.evaluate(() => document.body.innerText);
     if (!text.includes("datasets/identified")) throw new Error("it does not say what would be needed");
   });
   await check("visitor: other rows are shown", async () => {
-    await page.goto(at("datasets/voice/sample"));
+    await visit(page, at("datasets/voice/sample"));
     await page.waitForSelector("text=All 231 rows", { timeout: patience });
   });
   await check("visitor: a change is refused by the server, whatever a page offers", async () => {
@@ -122,9 +122,9 @@ async function visitor(browser) {
 
 /** What a mouse does, keys do too. */
 async function keyboard(browser) {
-  const { page, context } = await login(browser, await ownerLink(), "light");
+  const { page, context } = await login(browser, ownerLink, "light");
   await check("keyboard: search opens a page", async () => {
-    await page.goto(at("graph"));
+    await visit(page, at("graph"));
     await page.waitForSelector('[data-id="Dataset/cohort"]', { timeout: patience });
     await page.keyboard.press("Control+k");
     await page.getByPlaceholder("Search pages and objects").waitFor();
@@ -134,14 +134,14 @@ async function keyboard(browser) {
     await page.waitForURL("**/datasets/device-logs");
   });
   await check("keyboard: a node of the graph is chosen with Enter", async () => {
-    await page.goto(at("graph"));
+    await visit(page, at("graph"));
     await page.waitForSelector('[data-id="Dataset/cohort"]', { timeout: patience });
     await page.focus('[data-id="Dataset/cohort"]');
     await page.keyboard.press("Enter");
     await page.waitForSelector("text=What happens next");
   });
   await check("keyboard: time travel by arrow keys, and back", async () => {
-    await page.goto(at("graph"));
+    await visit(page, at("graph"));
     const slider = page.getByRole("slider", { name: "Time" });
     await slider.focus();
     await page.keyboard.press("Home");
@@ -152,7 +152,7 @@ async function keyboard(browser) {
     await page.waitForSelector("text=Back to now", { state: "detached" });
   });
   await check("keyboard: a statement runs with Ctrl Enter", async () => {
-    await page.goto(at("sql"));
+    await visit(page, at("sql"));
     await page.click(".cm-content");
     await page.keyboard.type("select count(*) as patients from scan_features");
     await page.keyboard.press("Escape");
@@ -164,9 +164,9 @@ async function keyboard(browser) {
 
 /** Ten thousand rows: only what is in view is drawn, and scrolling keeps up. */
 async function many(browser) {
-  const { page, context } = await login(browser, await ownerLink(), "light");
+  const { page, context } = await login(browser, ownerLink, "light");
   await check("many: 10,000 rows are drawn as they come into view", async () => {
-    await page.goto(at("sql"));
+    await visit(page, at("sql"));
     await page.click(".cm-content");
     await page.keyboard.type("select range as n, range * 2 as twice from range(10000)");
     await page.keyboard.press("Escape");
@@ -197,13 +197,13 @@ async function many(browser) {
 
 /** How soon the graph stands; a figure, not a test, as the machine may be busy. */
 async function firstView(browser) {
-  const { page, context } = await login(browser, await ownerLink(), "light");
+  const { page, context } = await login(browser, ownerLink, "light");
   await check("first view", async () => {
     const times = [];
     for (const cold of [true, false, false, false, false]) {
-      const fresh = cold ? await login(browser, await ownerLink(), "light") : { page, context: undefined };
+      const fresh = cold ? await login(browser, ownerLink, "light") : { page, context: undefined };
       const begin = Date.now();
-      await fresh.page.goto(at("graph"), { waitUntil: "commit" });
+      await visit(fresh.page, at("graph"));
       await fresh.page.waitForSelector('[data-id="Endpoint/parkinsons"]', { timeout: patience });
       times.push(Date.now() - begin);
       await fresh.context?.close();

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Group, Select, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { Fragment, lazy, Suspense, useState } from "react";
+import { useSearchParams } from "react-router";
 import { queries } from "../api/client";
 import { useLive } from "../api/live";
 import type { ColumnProfile, Profile } from "../api/kinds";
 import { count, dayOf, num, percent } from "../format";
 import { MiniBars } from "../parts/MiniBars";
-import { Answer, FaultView } from "../parts/Told";
+import { Answer, FaultView, Loading } from "../parts/Told";
 import type { Looked } from "./DatasetPage";
 import { aligned, shift } from "./profile";
+
+const ColumnDetail = lazy(() => import("./ColumnDetail"));
 
 /** Every column with what it holds, and how it moved since another version. */
 export function Columns({ dataset, version, versions }: Looked) {
@@ -44,7 +47,9 @@ export function Columns({ dataset, version, versions }: Looked) {
               onChange={setOther}
             />
             <Text size="sm" className="quiet">
-              {other ? "Version " : `${count(data.rows)} rows. Bars are of equal width from the least to the greatest value.`}
+              {other
+                ? "Version "
+                : `${count(data.rows)} rows. Bars are of equal width from the least to the greatest value; a column's name opens it.`}
               {other && (
                 <>
                   {version.number} <Swatch color="var(--bar)" /> against {other} <Swatch color="var(--bar-other)" />, each as a
@@ -69,6 +74,17 @@ const Swatch = ({ color }: { color: string }) => (
 );
 
 function Table({ profile, other, types }: { profile: Profile; other?: Profile; types: Map<string, string> }) {
+  const [search, setSearch] = useSearchParams();
+  const open = search.get("column") ?? "";
+  const choose = (name: string) =>
+    setSearch(
+      (s) => {
+        if (name) s.set("column", name);
+        else s.delete("column");
+        return s;
+      },
+      { replace: true },
+    );
   const full = profile.columns.filter((c) => c.missing < profile.rows || profile.rows === 0);
   const bare = profile.columns.filter((c) => !full.includes(c));
   const past = new Map(other?.columns.map((c) => [c.name, c]));
@@ -89,28 +105,53 @@ function Table({ profile, other, types }: { profile: Profile; other?: Profile; t
         </thead>
         <tbody>
           {full.map((c) => (
-            <tr key={c.name}>
-              <td style={{ fontWeight: 600 }}>{c.name}</td>
-              <td className="quiet mono">{types.get(c.name)}</td>
-              <td>
-                <Distribution column={c} other={past.get(c.name)} rows={profile.rows} />
-              </td>
-              <td className="number">
-                {c.missing === 0 ? (
-                  <span className="quiet">0</span>
-                ) : (
-                  <span title={`${count(c.missing)} rows`}>{percent(c.missing, profile.rows)}</span>
-                )}
-              </td>
-              <td className="number">{count(c.distinct)}</td>
-              <td className="number" style={{ whiteSpace: "nowrap" }}>
-                {c.mean === undefined ? "" : `${num(c.mean)} ± ${num(c.deviation, 3)}`}
-              </td>
-              <td>
-                <Range column={c} />
-              </td>
-              {other && <td className="number">{shiftText(c, past.get(c.name))}</td>}
-            </tr>
+            <Fragment key={c.name}>
+              <tr>
+                <td style={{ fontWeight: 600 }}>
+                  <button
+                    type="button"
+                    className="sorter"
+                    aria-expanded={open === c.name}
+                    onClick={() => choose(open === c.name ? "" : c.name)}
+                  >
+                    {c.name}
+                  </button>
+                </td>
+                <td className="quiet mono">{types.get(c.name)}</td>
+                <td>
+                  <Distribution column={c} other={past.get(c.name)} rows={profile.rows} />
+                </td>
+                <td className="number">
+                  {c.missing === 0 ? (
+                    <span className="quiet">0</span>
+                  ) : (
+                    <span title={`${count(c.missing)} rows`}>{percent(c.missing, profile.rows)}</span>
+                  )}
+                </td>
+                <td className="number">{count(c.distinct)}</td>
+                <td className="number" style={{ whiteSpace: "nowrap" }}>
+                  {c.mean === undefined ? "" : `${num(c.mean)} ± ${num(c.deviation, 3)}`}
+                </td>
+                <td>
+                  <Range column={c} />
+                </td>
+                {other && <td className="number">{shiftText(c, past.get(c.name))}</td>}
+              </tr>
+              {open === c.name && (
+                <tr>
+                  <td colSpan={other ? 8 : 7}>
+                    <Suspense fallback={<Loading what="Drawing" />}>
+                      <ColumnDetail
+                        column={c}
+                        rows={profile.rows}
+                        other={past.get(c.name)}
+                        names={[`version ${profile.version}`, `version ${other?.version ?? "before"}`]}
+                      />
+                    </Suspense>
+                  </td>
+                </tr>
+              )}
+            </Fragment>
           ))}
         </tbody>
       </table>

@@ -15,9 +15,16 @@ export function aligned(a: ColumnProfile, b: ColumnProfile): [number[], number[]
     b.greatest === undefined
   )
     return undefined;
-  const low = Math.min(a.least, b.least);
-  const high = Math.max(a.greatest, b.greatest);
+  const { low, width } = axis(a, b);
+  const high = low + width * a.bars.length;
   return [rebinned(a, low, high), rebinned(b, low, high)];
+}
+
+/** Where bars lie: the least value of both columns, and the width of a bar. */
+export function axis(a: ColumnProfile, b?: ColumnProfile): { low: number; width: number } {
+  const low = Math.min(a.least!, b?.least ?? Number.POSITIVE_INFINITY);
+  const high = Math.max(a.greatest!, b?.greatest ?? Number.NEGATIVE_INFINITY);
+  return { low, width: (high - low) / a.bars!.length };
 }
 
 function rebinned(c: ColumnProfile, low: number, high: number): number[] {
