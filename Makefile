@@ -7,6 +7,7 @@
 #   make lint          format, vet, staticcheck
 #   make setup         Debian packages for tests of pages and crashes, when root; everything else needs no installation
 #   make dist          one file to download, dist/fathom, with everything inside
+#   make pictures      the pictures of README.md, from the demo that runs
 #   make bench         figures beside their floors and peers
 SHELL := /bin/bash
 ROOT := $(CURDIR)
@@ -20,7 +21,7 @@ UV := uv==0.13.9
 PACKAGES := chromium strace
 
 .DELETE_ON_ERROR:
-.PHONY: build web dist demo test verify generate lint bench clean setup judges judges-lock
+.PHONY: build web dist demo pictures test verify generate lint bench clean setup judges judges-lock
 
 build: $(BIN)/libonnxruntime.so.1 web
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/fathom ./cmd/fathom-server ./cmd/fathom-step
@@ -78,6 +79,10 @@ demo: build $(TOOLS)/uv/bin/uv
 	go run ./examples/parkinsons/generate -out $(ROOT)/.state/demo-data
 	BIN=$(BIN) STATE=$(STATE) DATA=$(ROOT)/.state/demo-data ONCE=$(ONCE) \
 		PATH=$(TOOLS)/bin:$$PATH FATHOM_UV_CACHE=$(TOOLS)/uv-cache examples/parkinsons/demo.sh
+
+# The pictures of README.md, from a Fathom that runs on $(STATE) and has made the study (make demo).
+pictures: build web/node_modules/.done
+	FATHOM_STATE=$(STATE) node examples/parkinsons/pictures.mjs $(BIN) $(ROOT)/docs/images
 
 # Figures beside their floors and peers; BENCH='-row step -rounds 9' measures less or longer, see docs/benchmarks.md.
 bench: build $(TOOLS)/uv/bin/uv
