@@ -70,13 +70,15 @@ export function Component() {
   );
   if (!model) {
     return (
-      <FaultView
-        error={
-          new Error(
-            `There is no model ${name} in workspace ${workspace}. It may have been deleted; its versions are gone with it.`,
-          )
-        }
-      />
+      <Page title={name}>
+        <FaultView
+          error={
+            new Error(
+              `There is no model ${name} in workspace ${workspace}. It may have been deleted; its versions are gone with it.`,
+            )
+          }
+        />
+      </Page>
     );
   }
   if (versions.length === 0) {

@@ -26,6 +26,7 @@ import {
   IconSql,
   IconSun,
   IconUserCircle,
+  IconUsersGroup,
 } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
@@ -72,6 +73,7 @@ function Frame() {
     ["o", () => navigate(`/workspaces/${workspace}/objects`)],
     ["r", () => navigate(`/workspaces/${workspace}/runs`)],
     ["s", () => navigate(`/workspaces/${workspace}/sql`)],
+    ["w", () => navigate(`/workspaces/${workspace}/about`)],
   ]);
   // A stream that does not come back may be one of a session that ended: then the answer to this says so.
   const { refetch } = me;
@@ -237,6 +239,7 @@ const general = [
   { path: "objects", title: "All objects", icon: IconListDetails },
   { path: "runs", title: "Runs", icon: IconPlayerPlay },
   { path: "sql", title: "SQL", icon: IconSql },
+  { path: "about", title: "Workspace", icon: IconUsersGroup },
 ];
 
 /** More objects of a kind than this are found by the list of all objects and by search. */
