@@ -74,7 +74,7 @@ function Rendered({ report }: { report: Report }) {
           {list.length > 0 && (
             <Select
               size="xs"
-              w={290}
+              w={320}
               aria-label="Version"
               data={list.map((v) => ({
                 value: String(v.number),
