@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type target struct {
 	address string // host:port
 	tls     *tls.Config
 	request []byte
+	next    func() []byte // instead of request: each time another one; it may be called from all connections at once
 }
 
 // newTarget makes a POST of JSON; header is nothing or lines that end with \r\n.
@@ -33,7 +35,7 @@ func newTarget(address, path, body string, secure *tls.Config, header string) ta
 		secure.NextProtos = nil // HTTP/1.1, as the peers speak
 		secure.ServerName, _, _ = net.SplitHostPort(address)
 	}
-	return target{address, secure, fmt.Appendf(nil,
+	return target{address: address, tls: secure, request: fmt.Appendf(nil,
 		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", path, address, len(body), header, body)}
 }
 
@@ -84,7 +86,11 @@ func (t target) ask(ctx context.Context, conn net.Conn, until time.Time) ([]floa
 	took := make([]float64, 0, 1<<16)
 	answers := bufio.NewReaderSize(conn, 16<<10)
 	for begin := time.Now(); begin.Before(until) && ctx.Err() == nil; {
-		if _, err := conn.Write(t.request); err != nil {
+		request := t.request
+		if t.next != nil {
+			request = t.next()
+		}
+		if _, err := conn.Write(request); err != nil {
 			return nil, err
 		}
 		if err := skipAnswer(answers); err != nil {
@@ -94,6 +100,25 @@ func (t target) ask(ctx context.Context, conn net.Conn, until time.Time) ([]floa
 		took, begin = append(took, end.Sub(begin).Seconds()), end
 	}
 	return took, ctx.Err()
+}
+
+// times asks until nothing is left.
+func (t target) times(ctx context.Context, left *atomic.Int64) error {
+	conn, err := t.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	answers := bufio.NewReaderSize(conn, 16<<10)
+	for left.Add(-1) >= 0 && ctx.Err() == nil {
+		if _, err := conn.Write(t.next()); err != nil {
+			return err
+		}
+		if err := skipAnswer(answers); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // skipAnswer reads one HTTP/1.1 answer that tells its length.

@@ -30,7 +30,8 @@ type bench struct {
 	source           string // the repository
 	rounds           int
 	say              func(format string, args ...any)
-	built            *study // the study, when a row has built it
+	built            *study    // the study, when a row has built it
+	empty            *platform // one without anything in it, when a row has started it
 }
 
 // rows are in the order of the table.
@@ -43,6 +44,7 @@ var rows = []struct {
 	{"study", "empty directory to insight of examples/parkinsons", measureStudy},
 	{"infer", "predictions as JSON, beside FastAPI and ONNX Runtime", measureInfer},
 	{"tracking", "log_batch of 1000 metrics, beside an MLflow server", measureTracking},
+	{"objects", "4 KiB objects written and read through the S3 door, beside SeaweedFS", measureObjects},
 }
 
 func main() {
@@ -85,6 +87,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer os.RemoveAll(b.work)
 	defer b.closeStudy()
+	defer b.closePlain()
 	figures, err := b.measure(ctx, *row)
 	if err != nil {
 		return err
