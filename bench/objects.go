@@ -131,7 +131,7 @@ func (s *bucket) target(ctx context.Context, method string, count int, key func(
 		}
 	}
 	var n atomic.Int64
-	t := newTarget(s.host, "/", "", s.tls)
+	t := newTarget(s.host, "/", "", s.tls, "")
 	t.next = func() []byte { return list[int(n.Add(1))%len(list)] }
 	return t, nil
 }

@@ -3,144 +3,144 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"path/filepath"
+	"net"
+	"slices"
 	"time"
 )
 
 const (
 	batchSize   = 1000 // metrics, the most that MLflow's protocol allows
 	batchRounds = 5    // batches a round, of which the middle counts
+	metricLoad  = 64   // connections that log single metrics
+	manyRuns    = 100_000
+	bestRuns    = 100
+
+	searchPatience = 90 * time.Second // with a peer that joins tables
 )
 
-// measureTracking logs batches of metrics through the MLflow door (TLS, identity, authorization; an answer means synced to
-// disk) and to an MLflow server on SQLite (plain HTTP, nobody is asked who they are).
+// measureTracking logs batches and single metrics through the MLflow door (TLS, identity, authorization; an answer means
+// synced to disk) and to servers that speak the same protocol (plain HTTP, nobody is asked who they are), and searches.
 func measureTracking(ctx context.Context, b *bench) (figures []figure, err error) {
-	venv, err := b.environment(ctx, "tracking")
+	p, err := b.plain(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.study(ctx)
+	ours, err := p.tracker(ctx)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := b.fresh("mlflow")
-	if err != nil {
-		return nil, err
+	peers, missing := b.trackers(ctx)
+	defer func() {
+		for _, t := range peers {
+			err = errors.Join(err, t.close())
+		}
+	}()
+	for _, m := range missing {
+		b.say("tracking: SKIPPED, %v", m)
+		figures = append(figures, figure{what: "SKIPPED: " + m.Error()})
 	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	peer, err := start(ctx, address, healthPath, []string{"MLFLOW_DISABLE_TELEMETRY=true"}, filepath.Join(venv, "bin", "mlflow"), "server",
-		"--host", "127.0.0.1", "--port", address[len("127.0.0.1:"):], "--workers", "1",
-		"--backend-store-uri", "sqlite:///"+filepath.Join(dir, "mlflow.db"), "--default-artifact-root", filepath.Join(dir, "artifacts"))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, peer.close()) }()
-	host, err := s.doors(ctx)
-	if err != nil {
-		return nil, err
-	}
-	secure := &http.Client{Transport: &http.Transport{TLSClientConfig: s.tls.Clone()}, Timeout: time.Minute}
-	defer secure.CloseIdleConnections()
-	ours := &tracker{client: secure, base: "https://" + host + "/mlflow/" + studyWorkspace}
-	theirs := &tracker{client: &http.Client{Timeout: time.Minute}, base: "http://" + address}
-	f := figure{what: "log_batch of 1000 metrics, one client", unit: "metrics/s", more: true, peer: "MLflow server on SQLite, plain HTTP",
-		aim: "≥ 500k/s", note: "ours: TLS, identity, synced to disk"}
-	for _, t := range []*tracker{ours, theirs} {
+	for _, t := range append([]*tracker{ours}, peers...) {
 		if err := t.begin(ctx); err != nil {
-			return nil, err
+			return figures, err
 		}
 		if _, err := t.log(ctx); err != nil { // warms up
-			return nil, err
+			return figures, err
 		}
 	}
-	measure := func(t *tracker, values *[]float64) func() error {
+	for _, t := range peers {
+		f, err := b.besideTracker(ctx, ours, t)
+		figures = append(figures, f...)
+		if err != nil {
+			return figures, fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	f, err := b.search(ctx, ours, peers)
+	return append(figures, f...), err
+}
+
+// besideTracker measures writes beside one peer.
+func (b *bench) besideTracker(ctx context.Context, ours, peer *tracker) ([]figure, error) {
+	batch := figure{what: "log_batch of 1000 metrics, one client", unit: "metrics/s", more: true, peer: peer.name, aim: "≥ 100k/s, ≥ 10×",
+		note: "ours: TLS, identity, synced to disk"}
+	single := figure{what: fmt.Sprintf("log_metric, c=%d", metricLoad), unit: "/s", more: true, peer: peer.name, aim: "≥ 15k/s", note: peer.note}
+	measure := func(t *tracker, batches, singles *[]float64) func() error {
 		return func() error {
 			rate, err := t.log(ctx)
-			*values = append(*values, rate)
+			if err != nil {
+				return err
+			}
+			*batches = append(*batches, rate)
+			l, err := t.metrics(t.host).load(ctx, metricLoad, loadLength)
+			*singles = append(*singles, l.rate)
 			return err
 		}
 	}
-	err = alternate(b.rounds, measure(ours, &f.values), measure(theirs, &f.peers))
+	err := alternate(b.rounds, measure(ours, &batch.values, &single.values), measure(peer, &batch.peers, &single.peers))
+	b.say("tracking: %s: batches %.1f, single metrics %.1f times better", peer.name, batch.ratio(), single.ratio())
+	return []figure{batch, single}, err
+}
+
+// search finds the best of many runs, here and on the MLflow server on SQLite, whose database is filled directly.
+func (b *bench) search(ctx context.Context, ours *tracker, peers []*tracker) ([]figure, error) {
+	i := slices.IndexFunc(peers, func(t *tracker) bool { return t.fill != nil })
+	if i < 0 {
+		return nil, nil
+	}
+	peer := peers[i]
+	f := figure{what: "search: best 100 of 100,000 runs by a metric, of those with a parameter", unit: "ms", peer: peer.name, aim: "≤ 50 ms, ≥ 200×"}
+	begin := time.Now()
+	if err := ours.logRuns(ctx, manyRuns); err != nil {
+		return nil, err
+	}
+	f.note = fmt.Sprintf("logged through the door at %.0f runs/s", manyRuns/time.Since(begin).Seconds())
+	if err := peer.fillRuns(ctx, manyRuns); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	want, err := ours.best(ctx) // the first search reads the columns
+	if err != nil {
+		return nil, err
+	}
+	f.note += fmt.Sprintf("; the first search took %.0f ms", time.Since(began).Seconds()*1e3)
+	peer.client.Timeout = searchPatience
+	began = time.Now()
+	switch got, err := peer.best(ctx); {
+	case isTimeout(err):
+		f.note += fmt.Sprintf("; %s did not answer in %s", peer.name, searchPatience)
+		f.peer, peer = "", nil
+	case err != nil:
+		return nil, err
+	case len(want) != bestRuns || !slices.Equal(got, want):
+		return nil, fmt.Errorf("the searches do not agree: %v, %v", want, got)
+	}
+	often := time.Since(began) < time.Second
+	err = alternate(b.rounds, ours.searching(ctx, true, &f.values), peer.searching(ctx, often, &f.peers))
 	return []figure{f}, err
 }
 
-// tracker speaks as much of MLflow's protocol as a batch needs.
-type tracker struct {
-	client    *http.Client
-	base, run string
-	step      int
-}
-
-func (t *tracker) begin(ctx context.Context) error {
-	var experiment struct {
-		ID string `json:"experiment_id"`
-	}
-	if err := t.call(ctx, "experiments/create", map[string]any{"name": fmt.Sprintf("bench-%d", time.Now().UnixNano())}, &experiment); err != nil {
-		return err
-	}
-	var run struct {
-		Run struct {
-			Info struct {
-				ID string `json:"run_id"`
-			} `json:"info"`
-		} `json:"run"`
-	}
-	err := t.call(ctx, "runs/create", map[string]any{"experiment_id": experiment.ID, "start_time": time.Now().UnixMilli()}, &run)
-	t.run = run.Run.Info.ID
-	return err
-}
-
-// log sends batches, each with new steps, and returns metrics a second.
-func (t *tracker) log(ctx context.Context) (float64, error) {
-	var took []float64
-	for range batchRounds {
-		metrics := make([]map[string]any, batchSize)
-		for i := range metrics {
-			t.step++
-			metrics[i] = map[string]any{"key": fmt.Sprintf("m%d", i%10), "value": float64(t.step) / 7, "timestamp": time.Now().UnixMilli(), "step": t.step}
+// searching is one round of searches; of a peer that is not there it is none.
+func (t *tracker) searching(ctx context.Context, often bool, values *[]float64) func() error {
+	return func() error {
+		if t == nil {
+			return nil
 		}
-		begin := time.Now()
-		if err := t.call(ctx, "runs/log-batch", map[string]any{"run_id": t.run, "metrics": metrics}, nil); err != nil {
-			return 0, err
+		var took []float64
+		for len(took) == 0 || often && len(took) < batchRounds {
+			began := time.Now()
+			if _, err := t.best(ctx); err != nil {
+				return err
+			}
+			took = append(took, time.Since(began).Seconds()*1e3)
 		}
-		took = append(took, time.Since(begin).Seconds())
-	}
-	return batchSize / median(took), nil
-}
-
-func (t *tracker) call(ctx context.Context, verb string, document, into any) error {
-	text, err := json.Marshal(document)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.base+"/api/2.0/mlflow/"+verb, bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := t.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	switch {
-	case err != nil:
-		return err
-	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s: %s: %.300s", verb, response.Status, body)
-	case into == nil:
+		*values = append(*values, median(took))
 		return nil
 	}
-	return json.Unmarshal(body, into)
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
 }

@@ -35,6 +35,48 @@ type attributes struct {
 	Modified int64             `json:"modified"`          // ns since 1970
 	Headers  map[string]string `json:"headers,omitempty"` // content-type and the like, by lower-case name
 	Metadata map[string]string `json:"metadata,omitempty"`
+	Checksum *checksum         `json:"checksum,omitempty"`
+	Parts    partSizes         `json:"parts,omitempty"`
+	Upload   string            `json:"upload,omitempty"` // the multipart upload that made it
+}
+
+// partSizes are the sizes of the parts that an object was uploaded in, in order: pairs of a size and how many parts
+// in turn have it. Nil: it was not uploaded in parts, or they are too uneven to be kept.
+type partSizes [][2]int64
+
+const mostSizes = 50 // they share an extended attribute with the rest
+
+func sizesOf(parts []part) (sizes partSizes) {
+	for _, p := range parts {
+		if n := len(sizes); n > 0 && sizes[n-1][0] == p.size {
+			sizes[n-1][1]++
+			continue
+		}
+		sizes = append(sizes, [2]int64{p.size, 1})
+	}
+	if len(sizes) > mostSizes {
+		return nil
+	}
+	return sizes
+}
+
+func (s partSizes) count() (n int32) {
+	for _, run := range s {
+		n += int32(run[1])
+	}
+	return n
+}
+
+// at returns where the part with a number from 1 begins, and its size.
+func (s partSizes) at(number int32) (start, size int64) {
+	left := int64(number - 1)
+	for _, run := range s {
+		if left < run[1] {
+			return start + left*run[0], run[0]
+		}
+		start, left = start+run[0]*run[1], left-run[1]
+	}
+	return start, 0
 }
 
 // header returns nil for a header that was not given.

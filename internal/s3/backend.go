@@ -4,8 +4,6 @@ package s3
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -15,8 +13,6 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/backend"
-	"github.com/versity/versitygw/s3api/middlewares"
-	"github.com/versity/versitygw/s3api/utils"
 	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
 	"golang.org/x/sync/errgroup"
@@ -34,9 +30,9 @@ type backendOf struct {
 // String implements backend.Backend.
 func (b *backendOf) String() string { return "fathom" }
 
-// GetBucketVersioning says: none. It tells nothing of a bucket, and the controllers ask it before every write.
-func (b *backendOf) GetBucketVersioning(context.Context, string) (s3response.GetBucketVersioningOutput, error) {
-	return s3response.GetBucketVersioningOutput{}, nil
+// GetBucketVersioning says: none. The controllers ask it before every write, when the right to that is known.
+func (b *backendOf) GetBucketVersioning(_ context.Context, bucket string) (s3response.GetBucketVersioningOutput, error) {
+	return s3response.GetBucketVersioningOutput{}, wireError(b.door.store.bucket(bucket))
 }
 
 // GetObjectLockConfiguration says: none, see above.
@@ -50,12 +46,7 @@ func (b *backendOf) PutObject(ctx context.Context, in s3response.PutObjectInput)
 	if err := b.door.touch(ctx, "create", bucket, key); err != nil {
 		return s3response.PutObjectOutput{}, wireError(err)
 	}
-	g, err := b.receive(in.Body, in.ContentLength, []given{
-		{in.ChecksumCRC32, utils.HashTypeCRC32}, {in.ChecksumCRC32C, utils.HashTypeCRC32C}, {in.ChecksumSHA1, utils.HashTypeSha1},
-		{in.ChecksumSHA256, utils.HashTypeSha256}, {in.ChecksumCRC64NVME, utils.HashTypeCRC64NVME}, {in.ChecksumSHA512, utils.HashTypeSha512},
-		{in.ChecksumMD5, utils.HashTypeMd5}, {in.ChecksumXXHASH64, utils.HashTypeXXHASH64},
-		{in.ChecksumXXHASH3, utils.HashTypeXXHASH3}, {in.ChecksumXXHASH128, utils.HashTypeXXHASH128},
-	})
+	g, sum, err := b.receive(in.Body, in.ContentLength, in, string(in.ChecksumAlgorithm))
 	if err != nil {
 		return s3response.PutObjectOutput{}, wireError(err)
 	}
@@ -64,9 +55,11 @@ func (b *backendOf) PutObject(ctx context.Context, in s3response.PutObjectInput)
 		if g.size != 0 {
 			return s3response.PutObjectOutput{}, s3err.GetAPIError(s3err.ErrDirectoryObjectContainsData)
 		}
-		return s3response.PutObjectOutput{ETag: quote(g.etag())}, wireError(b.door.store.makeFolder(bucket, key))
+		out := s3response.PutObjectOutput{ETag: quote(g.etag()), Size: &g.size}
+		sum.tell(&out)
+		return out, wireError(b.door.store.makeFolder(bucket, key))
 	}
-	a := attributes{Metadata: in.Metadata, Headers: headers(map[string]*string{
+	a := attributes{Checksum: &sum, Metadata: in.Metadata, Headers: headers(map[string]*string{
 		"content-type": in.ContentType, "content-encoding": in.ContentEncoding, "content-disposition": in.ContentDisposition,
 		"content-language": in.ContentLanguage, "cache-control": in.CacheControl, "expires": in.Expires,
 	})}
@@ -74,43 +67,30 @@ func (b *backendOf) PutObject(ctx context.Context, in s3response.PutObjectInput)
 	if err != nil {
 		return s3response.PutObjectOutput{}, wireError(err)
 	}
-	return s3response.PutObjectOutput{ETag: quote(a.ETag), Size: &a.Size}, nil
+	out := s3response.PutObjectOutput{ETag: quote(a.ETag), Size: &a.Size}
+	sum.tell(&out)
+	return out, nil
 }
 
-type given struct {
-	sum  *string
-	kind utils.HashType
-}
-
-// receive takes a body in. It checks length and checksum; a checksum that comes after the body was checked by the
-// reader that takes the chunks apart.
-func (b *backendOf) receive(body io.Reader, length *int64, sums []given) (*staged, error) {
-	trailer, ok := body.(middlewares.ChecksumReader)
-	if !ok || trailer.Algorithm() == "" {
-		for _, s := range sums {
-			if s.sum == nil {
-				continue
-			}
-			r, err := utils.NewHashReader(body, *s.sum, s.kind)
-			if err != nil {
-				return nil, fault.Wrap(fault.Invalid, "checksum", err)
-			}
-			body = r
-		}
+// receive takes a body in and checks its length and its checksum: that which the message says, else it computes one.
+func (b *backendOf) receive(r io.Reader, length *int64, message any, algorithm string) (*staged, checksum, error) {
+	sent, err := summed(r, message, algorithm)
+	if err != nil {
+		return nil, checksum{}, err
 	}
 	g, err := b.door.store.stage()
 	if err != nil {
-		return nil, err
+		return nil, checksum{}, err
 	}
-	_, err = io.CopyBuffer(g, body, make([]byte, 256<<10))
+	_, err = io.CopyBuffer(g, sent, make([]byte, 256<<10))
 	if err == nil && length != nil && g.size != *length {
 		err = s3err.GetAPIError(s3err.ErrIncompleteBody)
 	}
 	if err != nil {
 		g.discard()
-		return nil, err
+		return nil, checksum{}, err
 	}
-	return g, nil
+	return g, sent.sum(), nil
 }
 
 func headers(all map[string]*string) map[string]string {
@@ -149,17 +129,25 @@ func ifUnchanged(match, noneMatch *string) condition {
 
 // found is an open object and what a reader asked of it.
 type found struct {
+	name     string // bucket and key
 	file     *os.File
 	attr     attributes
 	modified time.Time
 	start    int64
 	length   int64
 	rng      *string // Content-Range; nil: the whole object
+	parts    *int32  // how many there are, where one was asked for
 	rest     io.Reader
 }
 
+// extent is how much of an object is asked for: a range, or a part of those that it was uploaded in; nil: all.
+type extent struct {
+	rng  *string
+	part *int32
+}
+
 // find opens an object for GetObject and HeadObject.
-func (b *backendOf) find(ctx context.Context, bucket, key, rng *string, p backend.PreConditions) (found, error) {
+func (b *backendOf) find(ctx context.Context, bucket, key *string, e extent, p backend.PreConditions) (found, error) {
 	if err := b.door.touch(ctx, "get", *bucket, *key); err != nil {
 		return found{}, err
 	}
@@ -167,13 +155,13 @@ func (b *backendOf) find(ctx context.Context, bucket, key, rng *string, p backen
 	if err != nil {
 		return found{}, err
 	}
-	o := found{file: f, modified: info.ModTime()}
+	o := found{name: *bucket + "/" + *key, file: f, modified: info.ModTime()}
 	if info.IsDir() {
 		o.attr = attributes{ETag: emptyMD5, Headers: map[string]string{"content-type": "application/x-directory"}}
 	} else {
 		o.attr = readAttributes(f, info)
 	}
-	if err := o.narrow(rng, p); err != nil {
+	if err := o.narrow(e, p); err != nil {
 		_ = f.Close()
 		return found{}, err
 	}
@@ -182,33 +170,51 @@ func (b *backendOf) find(ctx context.Context, bucket, key, rng *string, p backen
 
 const emptyMD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
-func (o *found) narrow(rng *string, p backend.PreConditions) error {
+func (o *found) narrow(e extent, p backend.PreConditions) error {
 	if err := backend.EvaluatePreconditions(o.attr.ETag, o.modified, p); err != nil {
 		return err
 	}
-	start, length, valid, err := backend.ParseObjectRange(o.attr.Size, deref(rng))
+	if e.part != nil {
+		return o.narrowToPart(*e.part)
+	}
+	start, length, valid, err := backend.ParseObjectRange(o.attr.Size, deref(e.rng))
 	if err != nil {
 		return err
 	}
 	o.start, o.length = start, length
 	if valid {
-		r := fmt.Sprintf("bytes %d-%d/%d", start, start+length-1, o.attr.Size)
-		o.rng = &r
+		o.tellRange()
 	}
 	return nil
 }
 
+func (o *found) tellRange() {
+	if o.length > 0 {
+		o.rng = ptr(fmt.Sprintf("bytes %d-%d/%d", o.start, o.start+o.length-1, o.attr.Size))
+	}
+}
+
+// narrowToPart leaves one part. An object that was not uploaded in parts has one.
+func (o *found) narrowToPart(number int32) error {
+	count := max(o.attr.Parts.count(), 1)
+	if number > count {
+		return s3err.GetInvalidPartNumberRangeErr(count, number)
+	}
+	o.length = o.attr.Size
+	if o.attr.Parts.count() > 0 {
+		o.start, o.length = o.attr.Parts.at(number)
+		o.parts = &count
+	}
+	o.tellRange()
+	return nil
+}
+
 // checksum lets the client check what it reads, when it asked to and reads all.
-func (o *found) checksum(mode types.ChecksumMode) (*string, types.ChecksumType) {
-	if mode != types.ChecksumModeEnabled || o.rng != nil || o.attr.SHA256 == "" {
-		return nil, ""
+func (o *found) checksum(mode types.ChecksumMode) checksum {
+	if mode != types.ChecksumModeEnabled || o.rng != nil || o.attr.Checksum == nil {
+		return checksum{}
 	}
-	raw, err := hex.DecodeString(o.attr.SHA256)
-	if err != nil {
-		return nil, ""
-	}
-	sum := base64.StdEncoding.EncodeToString(raw)
-	return &sum, types.ChecksumTypeFullObject
+	return *o.attr.Checksum
 }
 
 func (o *found) contentType() *string {
@@ -221,42 +227,44 @@ func (o *found) contentType() *string {
 
 // GetObject implements backend.Backend.
 func (b *backendOf) GetObject(ctx context.Context, in *awss3.GetObjectInput) (*awss3.GetObjectOutput, error) {
-	o, err := b.find(ctx, in.Bucket, in.Key, in.Range,
+	o, err := b.find(ctx, in.Bucket, in.Key, extent{in.Range, in.PartNumber},
 		backend.PreConditions{IfMatch: in.IfMatch, IfNoneMatch: in.IfNoneMatch, IfModSince: in.IfModifiedSince, IfUnmodeSince: in.IfUnmodifiedSince})
 	if err != nil {
 		return nil, wireError(err)
 	}
-	sum, kind := o.checksum(in.ChecksumMode)
 	var body io.ReadCloser = &backend.FileSectionReadCloser{R: io.NewSectionReader(o.file, o.start, o.length), F: o.file}
 	if o.attr.Size == 0 {
 		_ = o.file.Close()
 		body = io.NopCloser(strings.NewReader(""))
 	}
-	return &awss3.GetObjectOutput{
+	out := &awss3.GetObjectOutput{
 		Body: body, AcceptRanges: ptr("bytes"), ContentLength: &o.length, ContentRange: o.rng, ETag: ptr(quote(o.attr.ETag)),
 		LastModified: &o.modified, Metadata: o.attr.Metadata, ContentType: o.contentType(), ContentEncoding: o.attr.header("content-encoding"),
 		ContentDisposition: o.attr.header("content-disposition"), ContentLanguage: o.attr.header("content-language"),
 		CacheControl: o.attr.header("cache-control"), ExpiresString: o.attr.header("expires"),
-		ChecksumSHA256: sum, ChecksumType: kind,
-	}, nil
+		StorageClass: types.StorageClassStandard, PartsCount: o.parts,
+	}
+	o.checksum(in.ChecksumMode).tell(out)
+	return out, nil
 }
 
 // HeadObject implements backend.Backend.
 func (b *backendOf) HeadObject(ctx context.Context, in *awss3.HeadObjectInput) (*awss3.HeadObjectOutput, error) {
-	o, err := b.find(ctx, in.Bucket, in.Key, in.Range,
+	o, err := b.find(ctx, in.Bucket, in.Key, extent{in.Range, in.PartNumber},
 		backend.PreConditions{IfMatch: in.IfMatch, IfNoneMatch: in.IfNoneMatch, IfModSince: in.IfModifiedSince, IfUnmodeSince: in.IfUnmodifiedSince})
 	if err != nil {
 		return nil, wireError(err)
 	}
 	_ = o.file.Close()
-	sum, kind := o.checksum(in.ChecksumMode)
-	return &awss3.HeadObjectOutput{
+	out := &awss3.HeadObjectOutput{
 		AcceptRanges: ptr("bytes"), ContentLength: &o.length, ContentRange: o.rng, ETag: ptr(quote(o.attr.ETag)),
 		LastModified: &o.modified, Metadata: o.attr.Metadata, ContentType: o.contentType(), ContentEncoding: o.attr.header("content-encoding"),
 		ContentDisposition: o.attr.header("content-disposition"), ContentLanguage: o.attr.header("content-language"),
 		CacheControl: o.attr.header("cache-control"), ExpiresString: o.attr.header("expires"),
-		ChecksumSHA256: sum, ChecksumType: kind,
-	}, nil
+		StorageClass: types.StorageClassStandard, PartsCount: o.parts,
+	}
+	o.checksum(in.ChecksumMode).tell(out)
+	return out, nil
 }
 
 // DeleteObject implements backend.Backend. An object that is not there is not an error.
@@ -326,14 +334,21 @@ func (b *backendOf) CopyObject(ctx context.Context, in s3response.CopyObjectInpu
 	if strings.HasSuffix(*in.Key, "/") {
 		return s3response.CopyObjectOutput{}, s3err.GetAPIError(s3err.ErrDirectoryObjectContainsData)
 	}
-	g, err := b.receive(src, &src.length, nil)
+	if src.name == *in.Bucket+"/"+*in.Key && in.MetadataDirective != types.MetadataDirectiveReplace {
+		return s3response.CopyObjectOutput{}, s3err.GetAPIError(s3err.ErrInvalidCopyDest)
+	}
+	algorithm := string(in.ChecksumAlgorithm)
+	if algorithm == "" && src.attr.Checksum != nil {
+		algorithm = src.attr.Checksum.Algorithm
+	}
+	g, sum, err := b.receive(src, &src.length, nothingSaid, algorithm)
 	if err != nil {
 		return s3response.CopyObjectOutput{}, wireError(err)
 	}
 	defer g.discard()
-	a := attributes{Headers: src.attr.Headers, Metadata: src.attr.Metadata}
+	a := attributes{Checksum: &sum, Headers: src.attr.Headers, Metadata: src.attr.Metadata}
 	if in.MetadataDirective == types.MetadataDirectiveReplace {
-		a = attributes{Metadata: in.Metadata, Headers: headers(map[string]*string{
+		a = attributes{Checksum: &sum, Metadata: in.Metadata, Headers: headers(map[string]*string{
 			"content-type": in.ContentType, "content-encoding": in.ContentEncoding, "content-disposition": in.ContentDisposition,
 			"content-language": in.ContentLanguage, "cache-control": in.CacheControl, "expires": in.Expires,
 		})}
@@ -341,9 +356,13 @@ func (b *backendOf) CopyObject(ctx context.Context, in s3response.CopyObjectInpu
 	if a, err = g.publish(*in.Bucket, *in.Key, a, nil); err != nil {
 		return s3response.CopyObjectOutput{}, wireError(err)
 	}
-	return s3response.CopyObjectOutput{CopyObjectResult: &s3response.CopyObjectResult{
-		ETag: ptr(quote(a.ETag)), LastModified: ptr(unixNano(a.Modified))}}, nil
+	result := &s3response.CopyObjectResult{ETag: ptr(quote(a.ETag)), LastModified: ptr(unixNano(a.Modified))}
+	sum.tell(result)
+	return s3response.CopyObjectOutput{CopyObjectResult: result}, nil
 }
+
+// nothingSaid is a message without a checksum.
+var nothingSaid = struct{}{}
 
 // source opens the source of a copy.
 func (b *backendOf) source(ctx context.Context, from, rng string, p backend.PreConditions) (*found, error) {
@@ -354,7 +373,7 @@ func (b *backendOf) source(ctx context.Context, from, rng string, p backend.PreC
 	if version != "" && version != "null" {
 		return nil, notImplemented("versions")
 	}
-	o, err := b.find(ctx, &bucket, &key, nil, p)
+	o, err := b.find(ctx, &bucket, &key, extent{}, p)
 	if err != nil {
 		return nil, err
 	}

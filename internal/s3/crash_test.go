@@ -115,7 +115,7 @@ func TestKilledStore(t *testing.T) {
 func TestSweepOldUploads(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
-	id, err := s.createUpload("neuro", "k", attributes{})
+	id, err := s.createUpload("neuro", "k", attributes{}, checksum{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestSweepOldUploads(t *testing.T) {
 
 func TestDamagedPartIsNotJoined(t *testing.T) {
 	s := openStore(t, t.TempDir())
-	id, err := s.createUpload("neuro", "k", attributes{})
+	id, err := s.createUpload("neuro", "k", attributes{}, checksum{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestDamagedPartIsNotJoined(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = io.WriteString(g, "part")
-	part, err := g.addPart(dir, 1)
+	part, err := g.addPart(dir, 1, checksum{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestDamagedPartIsNotJoined(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer joined.discard()
-	if _, err := joined.join(parts); !fault.Is(err, fault.Corrupt) {
+	if _, _, err := joined.join(parts, checksum{}); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("a damaged part was joined: %v", err)
 	}
 }

@@ -61,6 +61,7 @@ type Door struct {
 	keys    *keyring
 	backend *backendOf
 	table   []Operation
+	proof   func(method, level string, streams bool) []fiber.Handler // who sent a request
 	app     *fiber.App
 
 	mu        sync.Mutex
@@ -116,6 +117,9 @@ func (d *Door) routes(root middlewares.RootUserConfig) *fiber.App {
 
 // unexpected answers to requests that did not reach an operation, and to panics.
 func unexpected(c fiber.Ctx, err error) error {
+	if errors.Is(err, fiber.ErrRequestHeaderFieldsTooLarge) {
+		return fail(c, s3err.GetRequestHeaderSectionTooLargeErr(maxHeader))
+	}
 	var known *fiber.Error
 	if errors.As(err, &known) && known.Code < http.StatusInternalServerError {
 		return fail(c, s3err.APIError{Code: "BadRequest", Description: "The request is not valid.", HTTPStatusCode: known.Code})

@@ -33,6 +33,9 @@ func wireError(err error) error {
 	if err == nil || errors.As(err, &known) || errors.Is(err, auth.ErrInvalidSessionToken) || errors.Is(err, auth.ErrNoSuchUser) {
 		return err
 	}
+	if own, ok := keyErrors[opOf(err)]; ok {
+		return s3err.GetAPIError(own)
+	}
 	text := err.Error()
 	switch kind := fault.KindOf(err); kind {
 	case fault.Invalid:
@@ -54,16 +57,25 @@ func wireError(err error) error {
 	}
 }
 
-func notFound(err error) error {
-	code := "NoSuchKey"
+// keyErrors are S3's errors for what is wrong with a key.
+var keyErrors = map[string]s3err.ErrorCode{
+	opLength: s3err.ErrKeyTooLong, opParent: s3err.ErrObjectParentIsFile, opFolder: s3err.ErrExistingObjectIsDirectory,
+}
+
+func opOf(err error) string {
 	var f *fault.Error
 	if errors.As(err, &f) {
-		switch f.Op {
-		case "bucket":
-			code = "NoSuchBucket"
-		case "upload":
-			code = "NoSuchUpload"
-		}
+		return f.Op
 	}
-	return s3err.APIError{Code: code, Description: err.Error(), HTTPStatusCode: http.StatusNotFound}
+	return ""
+}
+
+func notFound(err error) error {
+	switch opOf(err) {
+	case "bucket":
+		return s3err.GetBucketErr(s3err.ErrNoSuchBucket, "")
+	case "upload":
+		return s3err.GetAPIError(s3err.ErrNoSuchUpload)
+	}
+	return s3err.GetAPIError(s3err.ErrNoSuchKey)
 }

@@ -95,7 +95,11 @@ func (b *backendOf) listed(files fs.FS, bucket, key string, e fs.DirEntry) (s3re
 	if e.IsDir() {
 		o.ETag, o.Size = ptr(quote(emptyMD5)), ptr(int64(0))
 	} else {
-		o.ETag, o.Size = ptr(quote(readAttributes(f, info).ETag)), ptr(info.Size())
+		a := readAttributes(f, info)
+		o.ETag, o.Size = ptr(quote(a.ETag)), ptr(info.Size())
+		if a.Checksum != nil {
+			o.ChecksumAlgorithm, o.ChecksumType = []types.ChecksumAlgorithm{types.ChecksumAlgorithm(a.Checksum.Algorithm)}, types.ChecksumType(a.Checksum.Type)
+		}
 	}
 	return o, nil
 }
@@ -107,7 +111,7 @@ func (b *backendOf) ListObjects(ctx context.Context, in *awss3.ListObjectsInput)
 		return s3response.ListObjectsResult{}, wireError(err)
 	}
 	out := s3response.ListObjectsResult{
-		Name: in.Bucket, Prefix: in.Prefix, Marker: in.Marker, MaxKeys: in.MaxKeys, IsTruncated: &page.Truncated,
+		Name: in.Bucket, Prefix: backend.GetPtrFromString(deref(in.Prefix)), Marker: backend.GetPtrFromString(deref(in.Marker)), MaxKeys: in.MaxKeys, IsTruncated: &page.Truncated,
 		Delimiter: backend.GetPtrFromString(deref(in.Delimiter)), Contents: page.Objects, CommonPrefixes: page.CommonPrefixes,
 	}
 	if page.Truncated {
@@ -125,7 +129,7 @@ func (b *backendOf) ListObjectsV2(ctx context.Context, in *awss3.ListObjectsV2In
 	}
 	count := int32(len(page.Objects) + len(page.CommonPrefixes))
 	out := s3response.ListObjectsV2Result{
-		Name: in.Bucket, Prefix: in.Prefix, MaxKeys: in.MaxKeys, KeyCount: &count, IsTruncated: &page.Truncated,
+		Name: in.Bucket, Prefix: backend.GetPtrFromString(deref(in.Prefix)), MaxKeys: in.MaxKeys, KeyCount: &count, IsTruncated: &page.Truncated,
 		Delimiter:         backend.GetPtrFromString(deref(in.Delimiter)),
 		ContinuationToken: backend.GetPtrFromString(deref(in.ContinuationToken)), StartAfter: backend.GetPtrFromString(deref(in.StartAfter)),
 		Contents: page.Objects, CommonPrefixes: page.CommonPrefixes,

@@ -40,6 +40,9 @@ type Operation struct {
 	run     fiber.Handler
 }
 
+// owner is who all buckets belong to, as S3 sees it.
+const owner = "fathom"
+
 // Operations returns the table: all that this door can do. The order counts: the first line that fits is taken.
 func Operations() []Operation {
 	overrides := []string{"response-cache-control", "response-content-disposition", "response-content-encoding",
@@ -58,10 +61,10 @@ func Operations() []Operation {
 			Also: []string{"delimiter", "encoding-type", "marker", "max-keys", "prefix"}},
 		{Name: "DeleteObjects", Method: "POST", Level: "bucket", Needs: []string{"delete"}, Verb: "delete"},
 
-		{Name: "HeadObject", Method: "HEAD", Level: "object", Verb: "get", Also: overrides},
+		{Name: "HeadObject", Method: "HEAD", Level: "object", Verb: "get", Also: append(overrides, "partNumber")},
 		{Name: "ListParts", Method: "GET", Level: "object", Needs: []string{"uploadId"}, Verb: "create",
 			Also: []string{"max-parts", "part-number-marker", "encoding-type"}},
-		{Name: "GetObject", Method: "GET", Level: "object", Verb: "get", Also: overrides},
+		{Name: "GetObject", Method: "GET", Level: "object", Verb: "get", Also: append(overrides, "partNumber")},
 		{Name: "CreateMultipartUpload", Method: "POST", Level: "object", Needs: []string{"uploads"}, Verb: "create"},
 		{Name: "CompleteMultipartUpload", Method: "POST", Level: "object", Needs: []string{"uploadId"}, Verb: "create"},
 		{Name: "UploadPartCopy", Method: "PUT", Level: "object", Needs: []string{"uploadId", "partNumber"}, Copies: true, Verb: "create"},
@@ -89,17 +92,18 @@ func controllersOf(c controllers.S3ApiController) map[string]controllers.Control
 
 // compile joins the table with its controllers: verify the signature, then the checksums, then say who it is.
 func (d *Door) compile(root middlewares.RootUserConfig, iam auth.IAMService) []Operation {
+	d.proof = func(method, level string, streams bool) []fiber.Handler {
+		return []fiber.Handler{
+			proven,
+			middlewares.VerifyPresignedV4Signature(root, iam, d.opt.Region, streams),
+			middlewares.VerifyV4Signature(root, iam, d.opt.Region, streams, method != "HEAD", level == "service"),
+		}
+	}
 	run := controllersOf(controllers.New(d.backend, iam, nil, nil, nil, false, true, "", 0))
 	table := Operations()
 	for i := range table {
 		op := &table[i]
-		steps := []fiber.Handler{
-			proven,
-			middlewares.VerifyPresignedV4Signature(root, iam, d.opt.Region, op.streams),
-			middlewares.VerifyV4Signature(root, iam, d.opt.Region, op.streams, op.Method != "HEAD", op.Level == "service"),
-			d.identify,
-			d.mayAt(op),
-		}
+		steps := append(d.proof(op.Method, op.Level, op.streams), d.identify, d.mayAt(op))
 		switch {
 		case op.streams:
 			steps = append(steps, middlewares.VerifyChecksums(true, false, false))
@@ -138,7 +142,7 @@ func (d *Door) identify(c fiber.Ctx) error {
 		return accessDenied("The keys are not valid.")
 	}
 	c.Locals(callerKey{}, caller{user: user, remote: c.RequestCtx().RemoteAddr().String()})
-	utils.ContextKeyParsedAcl.Set(c, auth.ACL{Owner: "fathom"})
+	utils.ContextKeyParsedAcl.Set(c, auth.ACL{Owner: owner})
 	return nil
 }
 
@@ -167,10 +171,21 @@ func (d *Door) dispatch(level string) fiber.Handler {
 		}
 		op, err := d.find(level, c.Request())
 		if err != nil {
-			return fail(c, err)
+			return d.refuse(c, level, err)
 		}
 		return op.run(c)
 	}
+}
+
+// refuse answers to what the door does not do, once it is proven who asks: others learn only that they are nobody.
+func (d *Door) refuse(c fiber.Ctx, level string, why error) error {
+	streams := utils.IsStreamingPayload(c.Get("X-Amz-Content-Sha256"))
+	if n := c.Request().Header.ContentLength(); !streams && (n > maxBody || n == -1) {
+		return fail(c, why)
+	}
+	refusal := func(fiber.Ctx) (*controllers.Response, error) { return &controllers.Response{}, why }
+	steps := append(d.proof(c.Method(), level, streams), d.identify)
+	return controllers.ProcessHandlers(refusal, "", &controllers.Services{}, steps...)(c)
 }
 
 func (d *Door) find(level string, r *fasthttp.Request) (*Operation, error) {
@@ -250,6 +265,8 @@ func refusedHeader(r *fasthttp.Request) error {
 	for k, v := range r.Header.All() {
 		name, value := strings.ToLower(string(k)), string(v)
 		switch {
+		case (name == "x-amz-expected-bucket-owner" || name == "x-amz-source-expected-bucket-owner") && value != owner:
+			return s3err.GetAPIError(s3err.ErrAccessDenied)
 		case name == "x-amz-acl" && (value == "private" || value == "bucket-owner-full-control"):
 		case name == "x-amz-acl", strings.HasPrefix(name, "x-amz-grant-"):
 			return badRequest("AccessControlListNotSupported", "Who may read an object is decided by its Workspace.")

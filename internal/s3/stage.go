@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"fathom.dev/fathom/internal/fault"
@@ -158,7 +159,14 @@ func (s *store) makeFolder(bucket, key string) error {
 	if err != nil {
 		return err
 	}
-	return s.mkdirs(p)
+	if err := s.mkdirs(p); err != nil {
+		return err
+	}
+	info, err := s.root.Lstat(p)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	return storageFault(err)
 }
 
 // remove deletes an object, and folders that it leaves empty. One that is not there is not an error. A folder is

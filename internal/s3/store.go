@@ -26,6 +26,13 @@ const (
 	staleAfter = 7 * 24 * time.Hour
 )
 
+// What is wrong with a key, where S3 has an error of its own for it.
+const (
+	opLength = "key length"
+	opParent = "key parent"
+	opFolder = "key folder"
+)
+
 // store keeps objects as files: bucket "neurology", key "inbox/a.csv" is <dir>/neurology/inbox/a.csv. Names that begin
 // with a dot at the top are the store's own; no bucket can be called so.
 type store struct {
@@ -33,6 +40,7 @@ type store struct {
 	now     func() time.Time
 	changed func(bucket, key string)
 	locks   [64]sync.Mutex // by key: deciding on a condition and publishing are one step
+	joining sync.Mutex     // parts become objects one upload at a time: it is the disk's work
 	digests *lru.Cache[fingerprint, ref.Digest]
 }
 
@@ -150,7 +158,7 @@ func checkKey(key string) error {
 		return err
 	}
 	if len(key) > maxKey {
-		return fault.New(fault.Invalid, "key", "the key is longer than %d bytes", maxKey)
+		return fault.New(fault.Invalid, opLength, "the key is longer than %d bytes", maxKey)
 	}
 	if strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\ufffd' }) {
 		return fault.New(fault.Invalid, "key", "control characters and bytes that are not UTF-8 are not allowed in a key")
@@ -247,11 +255,11 @@ func storageFault(err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fault.Wrap(fault.Exhausted, "storage", err)
 	case errors.Is(err, syscall.ENAMETOOLONG):
-		return fault.New(fault.Invalid, "key", "a part of the key is longer than the file system allows")
+		return fault.New(fault.Invalid, opLength, "a part of the key is longer than the file system allows")
 	case errors.Is(err, syscall.ENOTDIR):
-		return fault.New(fault.Conflict, "key", "a part of the key is an object, not a folder")
+		return fault.New(fault.Conflict, opParent, "a part of the key is an object, not a folder")
 	case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, fs.ErrExist):
-		return fault.New(fault.Conflict, "key", "the key is a folder")
+		return fault.New(fault.Conflict, opFolder, "the key is a folder")
 	}
 	return fault.Wrap(fault.Unavailable, "storage", err)
 }

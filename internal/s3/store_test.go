@@ -164,7 +164,7 @@ func TestOpen(t *testing.T) {
 func TestBuckets(t *testing.T) {
 	p := start(t, nil)
 	p.put("neuro/a/b", "x")
-	if _, err := p.store.createUpload("neuro", "u", attributes{}); err != nil {
+	if _, err := p.store.createUpload("neuro", "u", attributes{}, checksum{}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

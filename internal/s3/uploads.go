@@ -3,6 +3,7 @@
 package s3
 
 import (
+	"cmp"
 	"crypto/md5" //nolint:gosec // S3 defines the ETag of a part as its MD5
 	"encoding/hex"
 	"encoding/json"
@@ -17,12 +18,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/google/uuid"
+	"github.com/versity/versitygw/s3api/utils"
+
 	"fathom.dev/fathom/internal/fault"
 )
 
 // A multipart upload is a folder <uploads>/<bucket>/<id> with "upload.json" and parts called "<number>-<MD5>".
 
-var uploadID = regexp.MustCompile(`^[a-z0-9]{26}$`)
+// uploadID is a UUID, as versitygw's lister wants; or what earlier versions gave.
+var uploadID = regexp.MustCompile(`^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z0-9]{26})$`)
 
 // upload is what CreateMultipartUpload was told.
 type upload struct {
@@ -30,6 +36,7 @@ type upload struct {
 	Key        string     `json:"key"`
 	Started    time.Time  `json:"started"`
 	Attributes attributes `json:"attributes"`
+	Checksum   checksum   `json:"checksum,omitzero"` // algorithm and type that were asked for
 }
 
 // part is one part as it lies on disk.
@@ -39,14 +46,15 @@ type part struct {
 	size     int64
 	modified time.Time
 	file     string
+	sum      checksum
 }
 
-func (s *store) createUpload(bucket, key string, a attributes) (string, error) {
+func (s *store) createUpload(bucket, key string, a attributes, sum checksum) (string, error) {
 	if _, err := s.locate(bucket, key); err != nil {
 		return "", err
 	}
-	id := randomName()
-	b, err := json.Marshal(upload{Key: key, Started: s.now().UTC(), Attributes: a})
+	id := uuid.NewString()
+	b, err := json.Marshal(upload{Key: key, Started: s.now().UTC(), Attributes: a, Checksum: sum})
 	if err != nil {
 		return "", fault.Wrap(fault.Internal, "upload", err)
 	}
@@ -143,6 +151,7 @@ func (s *store) parts(dir string) ([]part, error) {
 			continue // replaced while we looked
 		}
 		p := part{number: n, etag: etag, size: info.Size(), modified: info.ModTime(), file: path.Join(dir, e.Name())}
+		p.sum = s.partSum(p.file)
 		if old, ok := byNumber[n]; !ok || old.modified.Before(p.modified) {
 			byNumber[n] = p
 		}
@@ -155,12 +164,29 @@ func (s *store) parts(dir string) ([]part, error) {
 	return all, nil
 }
 
-// addPart makes the staged body a part of the upload; when it returns, the part survives a crash.
-func (g *staged) addPart(dir string, number int) (part, error) {
-	if err := errors.Join(g.file.Sync(), g.file.Close()); err != nil {
-		return part{}, storageFault(err)
+// partSum is the checksum that was stored with a part; none if there is none.
+func (s *store) partSum(file string) checksum {
+	f, err := s.root.Open(file)
+	if err != nil {
+		return checksum{}
 	}
-	p := part{number: number, etag: g.etag(), size: g.size, modified: g.store.now()}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return checksum{}
+	}
+	if a := readAttributes(f, info); a.Checksum != nil {
+		return *a.Checksum
+	}
+	return checksum{}
+}
+
+// addPart makes the staged body a part of the upload; when it returns, the part survives a crash.
+func (g *staged) addPart(dir string, number int, sum checksum) (part, error) {
+	if err := g.save(&attributes{Checksum: &sum}); err != nil {
+		return part{}, err
+	}
+	p := part{number: number, etag: g.etag(), size: g.size, modified: g.store.now(), sum: sum}
 	p.file = path.Join(dir, fmt.Sprintf("%05d-%s", number, p.etag))
 	old, err := fs.Glob(g.store.root.FS(), fmt.Sprintf("%s/%05d-*", dir, number))
 	if err != nil {
@@ -177,31 +203,41 @@ func (g *staged) addPart(dir string, number int) (part, error) {
 	return p, g.store.sync(dir)
 }
 
-// join copies the parts into one staged body and checks each against the MD5 it had when it arrived. It returns S3's
-// ETag for a body of parts: the MD5 of the parts' MD5s and their number.
-func (g *staged) join(parts []part) (etag string, err error) {
+// join copies the parts into one staged body and checks each against the MD5 it had when it arrived. It returns the
+// checksum of the whole and S3's ETag for a body of parts: the MD5 of the parts' MD5s and their number.
+func (g *staged) join(parts []part, wanted checksum) (sum checksum, etag string, err error) {
+	sum = checksum{Algorithm: cmp.Or(wanted.Algorithm, usualAlgorithm), Type: string(types.ChecksumTypeFullObject)}
+	whole, err := utils.NewHashReader(nil, "", sum.kind())
+	if err != nil {
+		return sum, "", fault.Wrap(fault.Invalid, "checksum", err)
+	}
 	all := md5.New() //nolint:gosec // see the import
 	for _, p := range parts {
-		sum, err := g.add(p)
+		digest, err := g.add(p, whole)
 		if err != nil {
-			return "", err
+			return sum, "", err
 		}
-		if hex.EncodeToString(sum) != p.etag {
-			return "", fault.New(fault.Corrupt, "upload", "part %d does not match its digest: send it again", p.number)
+		if hex.EncodeToString(digest) != p.etag {
+			return sum, "", fault.New(fault.Corrupt, "upload", "part %d does not match its digest: send it again", p.number)
 		}
-		all.Write(sum)
+		all.Write(digest)
 	}
-	return fmt.Sprintf("%x-%d", all.Sum(nil), len(parts)), nil
+	sum.Value = whole.Sum()
+	if wanted.Type == string(types.ChecksumTypeComposite) {
+		sum, err = composite(wanted.Algorithm, parts)
+	}
+	return sum, fmt.Sprintf("%x-%d", all.Sum(nil), len(parts)), err
 }
 
-func (g *staged) add(p part) ([]byte, error) {
+func (g *staged) add(p part, whole *utils.HashReader) ([]byte, error) {
 	f, err := g.store.root.Open(p.file)
 	if err != nil {
 		return nil, storageFault(err)
 	}
 	defer f.Close()
+	whole.SetReader(f)
 	sum := md5.New() //nolint:gosec // see the import
-	if _, err := io.Copy(io.MultiWriter(g, sum), f); err != nil {
+	if _, err := io.Copy(io.MultiWriter(g, sum), whole); err != nil {
 		return nil, storageFault(err)
 	}
 	return sum.Sum(nil), nil
