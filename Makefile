@@ -21,7 +21,7 @@ UV := uv==0.13.9
 PACKAGES := chromium strace
 
 .DELETE_ON_ERROR:
-.PHONY: build web dist demo pictures test verify generate lint bench clean setup judges judges-lock
+.PHONY: build web dist demo pictures test verify generate lint bench clean setup judges judges-heavy judges-lock
 
 build: $(BIN)/libonnxruntime.so.1 web
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/fathom ./cmd/fathom-server ./cmd/fathom-step
@@ -100,7 +100,7 @@ $(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum) &: tools/go.mod
 	touch $(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum)
 
 # Other people's clients, which judge the doors and the numbers; pinned in tools/judges.txt and tools/go.mod.
-judges: $(TOOLS)/judges/.done $(TOOLS)/bin/crane $(TOOLS)/bin/oci-conformance
+judges: $(TOOLS)/judges/.done $(TOOLS)/mlflow/.done $(TOOLS)/bin/crane $(TOOLS)/bin/oci-conformance
 	go build -ldflags '$(LDFLAGS)' -o $(TOOLS)/bin/ k8s.io/kubernetes/cmd/kubectl
 
 $(TOOLS)/judges/.done: tools/judges.txt $(TOOLS)/uv/bin/uv
@@ -120,8 +120,17 @@ $(TOOLS)/bin/oci-conformance:
 	@GOBIN=$(TOOLS)/conformance go install $(OCI_CONFORMANCE) && mv $(TOOLS)/conformance/conformance $@ \
 		|| echo 'judges: $(OCI_CONFORMANCE) cannot be had here; its test is skipped'
 
+# The whole of MLflow beside the door that speaks its protocol, with frameworks that log to it; the heavy ones are optional: 5 GB.
+$(TOOLS)/mlflow/.done $(TOOLS)/heavy/.done: $(TOOLS)/%/.done: tools/judges-%.txt $(TOOLS)/uv/bin/uv
+	$(TOOLS)/uv/bin/uv venv --quiet --clear --python python3 $(@D)
+	UV_PYTHON_DOWNLOADS=never $(TOOLS)/uv/bin/uv pip install --quiet --only-binary :all: --python $(@D)/bin/python -r $<
+	touch $@
+
+judges-heavy: $(TOOLS)/heavy/.done
+
 judges-lock: $(TOOLS)/uv/bin/uv
-	$(TOOLS)/uv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header --python-version 3.11 tools/judges.in -o tools/judges.txt
+	for name in judges judges-mlflow judges-heavy; do \
+		$(TOOLS)/uv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header --python-version 3.11 tools/$$name.in -o tools/$$name.txt || exit 1; done
 
 $(TOOLS)/uv/bin/uv:
 	python3 -m venv $(TOOLS)/uv

@@ -45,6 +45,7 @@ var rows = []struct {
 	{"infer", "predictions as JSON, beside FastAPI and ONNX Runtime", measureInfer},
 	{"tracking", "log_batch of 1000 metrics, beside an MLflow server", measureTracking},
 	{"objects", "4 KiB objects written and read through the S3 door, beside SeaweedFS", measureObjects},
+	{"admission", "gangs that get quota at once, until each is admitted", measureAdmission},
 }
 
 func main() {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"mime"
 	"net/http"
 	"strconv"
 
@@ -124,11 +125,18 @@ func decode(w http.ResponseWriter, r *http.Request, limit int64, into any) error
 		return fault.Wrap(fault.Invalid, "", err)
 	case len(text) == 0:
 		return nil
+	case r.Method != http.MethodGet && !isJSON(r): // what a page of another site can send without asking
+		return invalid("Bad Request. Content-Type header is set to '%s'. Please set it to application/json.", r.Header.Get("Content-Type"))
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return invalid("Invalid request: %v", err)
 	}
 	return nil
+}
+
+func isJSON(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
 }
 
 func invalid(format string, args ...any) error { return fault.New(fault.Invalid, "", format, args...) }

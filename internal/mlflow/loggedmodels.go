@@ -115,8 +115,8 @@ func logLoggedModelParams(c call, in *struct {
 func setLoggedModelTags(c call, in *struct {
 	Tags []pair `json:"tags"`
 }) (any, error) {
-	m, err := c.ws.SetLoggedModelTags(c, c.model(), toTags(in.Tags))
-	return loggedModelAnswer{fromLoggedModel(m)}, err
+	_, err := c.ws.SetLoggedModelTags(c, c.model(), toTags(in.Tags))
+	return none{}, err
 }
 
 func deleteLoggedModelTag(c call, _ *none) (any, error) {

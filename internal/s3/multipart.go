@@ -216,19 +216,11 @@ func (u upload) choose(have []part, named []types.CompletedPart) ([]part, error)
 	for _, p := range have {
 		byNumber[p.number] = p
 	}
-	last := int32(0)
+	if err := inOrder(named); err != nil {
+		return nil, err
+	}
 	var chosen []part
 	for i, n := range named {
-		if n.PartNumber == nil || n.ETag == nil {
-			return nil, s3err.GetAPIError(s3err.ErrMalformedXML)
-		}
-		if *n.PartNumber < 1 {
-			return nil, s3err.GetInvalidArgumentErr(s3err.InvalidArgCompleteMpPartNumber, strconv.Itoa(int(*n.PartNumber)))
-		}
-		if *n.PartNumber <= last {
-			return nil, s3err.GetAPIError(s3err.ErrInvalidPartOrder)
-		}
-		last = *n.PartNumber
 		p, ok := byNumber[int(*n.PartNumber)]
 		etag := strings.Trim(*n.ETag, `"`)
 		switch {
@@ -245,6 +237,23 @@ func (u upload) choose(have []part, named []types.CompletedPart) ([]part, error)
 		chosen = append(chosen, p)
 	}
 	return chosen, nil
+}
+
+// inOrder checks that the client's list of parts is one.
+func inOrder(named []types.CompletedPart) error {
+	last := int32(0)
+	for _, n := range named {
+		switch {
+		case n.PartNumber == nil || n.ETag == nil:
+			return s3err.GetAPIError(s3err.ErrMalformedXML)
+		case *n.PartNumber < 1:
+			return s3err.GetInvalidArgumentErr(s3err.InvalidArgCompleteMpPartNumber, strconv.Itoa(int(*n.PartNumber)))
+		case *n.PartNumber <= last:
+			return s3err.GetAPIError(s3err.ErrInvalidPartOrder)
+		}
+		last = *n.PartNumber
+	}
+	return nil
 }
 
 // sameSum compares a part's checksum with the one that the client names.

@@ -251,12 +251,20 @@ func (w *Workspace) DeleteLoggedModelTag(ctx context.Context, id, key string) er
 	return err
 }
 
-// DeleteLoggedModel hides a model for ever; its artifacts stay until they are collected.
+// DeleteLoggedModel hides a model for ever; its artifacts stay until they are collected. Deleting twice is allowed.
 func (w *Workspace) DeleteLoggedModel(ctx context.Context, id string) error {
 	_, err := w.changeLogged(ctx, "tracking.DeleteLoggedModel", id, func(t *tx, m loggedRow) error {
 		_, err := t.exec("UPDATE logged_models SET deleted = 1 WHERE id = ?", m.row)
 		return err
 	})
+	if !isNotFound(err) {
+		return err
+	}
+	var known int
+	err2 := w.read(ctx).row("SELECT 1 FROM logged_models WHERE workspace = ? AND uuid = ?", w.id, id).Scan(&known)
+	if err2 == nil {
+		return nil
+	}
 	return err
 }
 
