@@ -85,7 +85,7 @@ func (p *platform) largeNode(ctx context.Context) (stop func(), err error) {
 	room := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100k"), corev1.ResourceMemory: resource.MustParse("1Pi"), corev1.ResourcePods: resource.MustParse("100k")}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: gangNode},
 		Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "bench", Effect: corev1.TaintEffectNoSchedule}}}}
-	if err := p.client.Create(ctx, node); err != nil {
+	if err := errors.Join(p.cordon(ctx), p.client.Create(ctx, node)); err != nil {
 		return nil, err
 	}
 	alive := func() error {
@@ -113,6 +113,22 @@ func (p *platform) largeNode(ctx context.Context) (stop func(), err error) {
 		}
 	})
 	return func() { cancel(); beat.Wait() }, nil
+}
+
+// cordon keeps pods from the node that would run them.
+func (p *platform) cordon(ctx context.Context) error {
+	var nodes corev1.NodeList
+	if err := p.client.List(ctx, &nodes); err != nil {
+		return err
+	}
+	for i := range nodes.Items {
+		before := nodes.Items[i].DeepCopy()
+		nodes.Items[i].Spec.Unschedulable = true
+		if err := p.client.Patch(ctx, &nodes.Items[i], client.MergeFrom(before)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func gang(name string) *v1alpha1.Run {

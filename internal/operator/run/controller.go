@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -99,6 +100,10 @@ func New(o Options) *Station {
 	}}
 }
 
+// concurrency is how many runs are worked on at a time: nearly all of it is waiting for the API's writes, which the store
+// syncs together.
+const concurrency = 16
+
 // SetupWithManager registers the station: it looks at a Run when the Run, its Job or one of its pods changes, when the
 // door has news, and when room becomes free for it.
 func (s *Station) SetupWithManager(m ctrl.Manager) error {
@@ -107,6 +112,7 @@ func (s *Station) SetupWithManager(m ctrl.Manager) error {
 		s.Live = m.GetAPIReader()
 	}
 	b := ctrl.NewControllerManagedBy(m).Named("run").
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
 		For(&v1alpha1.Run{}).
 		Owns(&batchv1.Job{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(runOfPod)).

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -69,16 +70,23 @@ func (s *Station) start(ctx context.Context, r *v1alpha1.Run, o observation) err
 	if r.Spec.Secret != "" && !trusted(r) {
 		return fault.New(fault.Internal, "run "+r.Name, "a secret for a step that is not trusted")
 	}
-	objects := []client.Object{s.job(r, o.attempt()+1, o.env)}
 	if r.Spec.Workers > 1 && o.attempt() == 0 {
-		objects = append([]client.Object{service(r), policy(r)}, objects...)
-	}
-	for _, object := range objects {
-		if err := s.Client.Create(ctx, object); err != nil && !apierrors.IsAlreadyExists(err) {
+		both, ctx := errgroup.WithContext(ctx)
+		both.Go(func() error { return s.create(ctx, service(r)) })
+		both.Go(func() error { return s.create(ctx, policy(r)) })
+		if err := both.Wait(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.create(ctx, s.job(r, o.attempt()+1, o.env))
+}
+
+func (s *Station) create(ctx context.Context, object client.Object) error {
+	err := s.Client.Create(ctx, object)
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
 }
 
 func labels(r *v1alpha1.Run) map[string]string { return map[string]string{v1alpha1.LabelRun: r.Name} }
