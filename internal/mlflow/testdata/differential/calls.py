@@ -379,8 +379,8 @@ def logged_models(experiment, run):
     patch(path + ids[0] + "/tags", tags=[{"key": "k", "value": "v"}, {"key": "team", "value": "b"}])
     delete(path + ids[0] + "/tags/k")
     delete(path + ids[0] + "/tags/k")
-    for _ in range(2):
-        post(path + ids[0] + "/params", model_id=ids[0], params=[{"key": "lr", "value": "0.1"}])
+    for time in ("first", "second"):
+        call("POST", api(path + ids[0] + "/params"), {"model_id": ids[0], "params": [{"key": "lr", "value": "0.1"}]}, f"a model's parameter, {time} time")
     post(path + "m-" + "0" * 32 + "/params", model_id="m-" + "0" * 32, params=[{"key": "lr", "value": "0.1"}])
     for i, m in enumerate(ids):
         post("runs/log-metric", run_id=run, key="acc", value=i / 4, timestamp=1, step=0, model_id=m, dataset_name="d", dataset_digest="x")
