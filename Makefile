@@ -25,7 +25,7 @@ PACKAGES := chromium strace
 
 build: $(BIN)/libonnxruntime.so.1 web
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/fathom ./cmd/fathom-server ./cmd/fathom-step
-	CGO_ENABLED=0 go build -ldflags '-s -w' -o $(BIN)/ ./cmd/fathom-launch
+	CGO_ENABLED=0 go build -ldflags '-s -w' -o $(BIN)/ ./cmd/fathom-launch ./cmd/fathom-keep
 	go build -ldflags '-s -w' -o $(BIN)/ github.com/opencontainers/runc
 	@chmod -R a+rX $(BIN)
 

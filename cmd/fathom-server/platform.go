@@ -209,7 +209,7 @@ func (p *platform) startNode(ctx context.Context) error {
 	}
 	p.node, err = node.Start(context.WithoutCancel(ctx), node.Options{ // it lives until it is stopped
 		Name: p.control.NodeName(), Dir: p.path("node"), RESTConfig: p.control.RESTConfig(kube.Node),
-		RuncPath: filepath.Join(p.binDir, "runc"), Isolation: p.isolation, EnvDir: p.path("envs"), BinDir: p.binDir,
+		RuncPath: filepath.Join(p.binDir, "runc"), KeepPath: filepath.Join(p.binDir, "fathom-keep"), Isolation: p.isolation, EnvDir: p.path("envs"), BinDir: p.binDir,
 		Python: p.envs.Interpreter(), Images: images,
 		HostForwards: []node.Forward{
 			{Name: "kubernetes", Port: 6443, Target: apiHost},

@@ -81,10 +81,15 @@ func (w *worker) afterStart(c *container) {
 }
 
 func (w *worker) beginProbes(c *container) {
-	c.started = c.spec.StartupProbe == nil
-	c.ready = c.started && c.spec.ReadinessProbe == nil
+	started := c.spec.StartupProbe == nil
+	w.startProbes(c, started, started && c.spec.ReadinessProbe == nil)
+}
+
+// startProbes begins with a container that counts as started, or ready, already.
+func (w *worker) startProbes(c *container, started, ready bool) {
+	c.started, c.ready = started, ready
 	attempt := c.attempt
-	c.probes = &prober{pod: w.sandbox, podIP: w.sandbox.Address().String(), container: c.spec, process: c.process,
+	c.probes = &prober{started: started, ready: ready && c.spec.ReadinessProbe != nil, pod: w.sandbox, podIP: w.sandbox.Address().String(), container: c.spec, process: c.process,
 		report: func(kind probeKind, ok bool, message string) {
 			w.send(func() { w.probed(c, attempt, kind, ok, message) })
 		}}

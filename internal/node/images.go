@@ -34,6 +34,9 @@ func (n *Node) openImages() error {
 	if n.images, err = image.Open(o); err != nil {
 		return err
 	}
+	if len(n.runtime.Kept()) > 0 {
+		return nil // pods of a former run use images; a later start sweeps
+	}
 	return n.images.Sweep(unusedImages, nil) // nothing runs yet
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/logs"
 	"fathom.dev/fathom/internal/node/network"
 	"fathom.dev/fathom/internal/node/process"
 	"fathom.dev/fathom/internal/node/sandbox"
@@ -110,12 +111,8 @@ func (f *fixture) container(args ...string) isolation.Container {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		f.t.Fatal(err)
 	}
-	out, err := os.OpenFile(f.output, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o644)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.t.Cleanup(func() { out.Close() })
-	return isolation.Container{ID: "c-" + filepath.Base(f.dir), Dir: dir, Args: args, User: isolation.User{UID: 65532, GID: 65532}, Stdout: out, Stderr: out}
+	_ = os.Remove(f.output)
+	return isolation.Container{ID: "c-" + filepath.Base(f.dir), Dir: dir, Args: args, User: isolation.User{UID: 65532, GID: 65532}, Log: f.output}
 }
 
 func (f *fixture) start(c isolation.Container) isolation.Process {
@@ -143,11 +140,8 @@ func (f *fixture) run(c isolation.Container) (isolation.Exit, string) {
 	case <-time.After(20 * time.Second):
 		f.t.Fatal("container did not end")
 	}
-	out, err := os.ReadFile(f.output)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return p.Exit(), strings.TrimSpace(string(out))
+	p.Flush()
+	return p.Exit(), strings.TrimSpace(f.written())
 }
 
 func TestIsolation(t *testing.T) {
@@ -170,7 +164,7 @@ func TestIsolation(t *testing.T) {
 
 func testExitCode(t *testing.T, f *fixture) {
 	exit, out := f.run(f.container("/bin/sh", "-c", "echo out; echo err >&2; exit 7"))
-	if exit.Code != 7 || out != "out\nerr" {
+	if exit.Code != 7 || out != "out\nerr" && out != "err\nout" {
 		t.Errorf("code %d, output %q; want 7, out and err", exit.Code, out)
 	}
 }
@@ -187,11 +181,18 @@ func testSignal(t *testing.T, f *fixture) {
 	}
 }
 
+// written is what the container has written so far.
+func (f *fixture) written() string {
+	var out bytes.Buffer
+	_ = logs.Read(context.Background(), f.output, logs.ReadOptions{}, &out, &out) // nothing yet
+	return out.String()
+}
+
 // waitFor reads the output until it holds the text.
 func (f *fixture) waitFor(text string) {
 	f.t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if out, _ := os.ReadFile(f.output); strings.Contains(string(out), text) {
+		if strings.Contains(f.written(), text) {
 			return
 		}
 	}

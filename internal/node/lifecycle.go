@@ -16,7 +16,7 @@ import (
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/node/isolation"
-	"fathom.dev/fathom/internal/node/logs"
+	"fathom.dev/fathom/internal/node/output"
 )
 
 // prepare opens the sandbox and fills the volumes, side by side; a failure is tried again with growing delay, and at
@@ -155,14 +155,18 @@ func (w *worker) startIfDue(c *container, now time.Time) {
 
 // start runs the slow part of a container's start apart from the worker.
 func (w *worker) start(c *container) {
-	s := starter{node: w.node, pod: w.pod, sandbox: w.sandbox, volumes: w.volumes, spec: c.spec, image: c.pull.image,
-		id: attemptID(w.pod, c), dir: filepath.Join(w.containerDir(c), fmt.Sprint(c.attempt)), log: logs.Path(w.dir, c.spec.Name, c.attempt)}
-	c.pull.image = nil                                        // the next attempt asks again, as its policy says
-	_ = os.Remove(logs.Path(w.dir, c.spec.Name, c.attempt-2)) // the last and the one before stay
+	s := w.starter(c)
+	c.pull.image = nil                                          // the next attempt asks again, as its policy says
+	_ = os.Remove(output.Path(w.dir, c.spec.Name, c.attempt-2)) // the last and the one before stay
 	go func() {
-		process, output, err := s.start(w.background)
-		w.send(func() { w.startedOrFailed(c, s, process, output, err) })
+		process, err := s.start(w.background)
+		w.send(func() { w.startedOrFailed(c, s, process, err) })
 	}()
+}
+
+func (w *worker) starter(c *container) starter {
+	return starter{node: w.node, pod: w.pod, sandbox: w.sandbox, volumes: w.volumes, spec: c.spec, image: c.pull.image,
+		id: attemptID(w.pod, c), dir: filepath.Join(w.containerDir(c), fmt.Sprint(c.attempt)), log: output.Path(w.dir, c.spec.Name, c.attempt)}
 }
 
 // attemptID is unique among all attempts of all containers of the node.
@@ -170,7 +174,7 @@ func attemptID(pod *v1.Pod, c *container) string {
 	return fmt.Sprintf("%s-%s-%d", pod.UID, c.spec.Name, c.attempt)
 }
 
-func (w *worker) startedOrFailed(c *container, s starter, process isolation.Process, output *logs.File, err error) {
+func (w *worker) startedOrFailed(c *container, s starter, process isolation.Process, err error) {
 	c.starting = false
 	now := w.node.now()
 	if err != nil {
@@ -181,16 +185,25 @@ func (w *worker) startedOrFailed(c *container, s starter, process isolation.Proc
 	c.started, c.ready, c.terminating = false, false, false
 	w.show()
 	w.afterStart(c)
-	go w.await(c, s, process, output)
+	go w.await(c, s, process)
 	if w.stopping {
 		w.terminate(c)
 	}
 }
 
 // await reports the end of a container at once and then releases it.
-func (w *worker) await(c *container, s starter, process isolation.Process, output *logs.File) {
-	<-process.Done()
-	output.Close()
+func (w *worker) await(c *container, s starter, process isolation.Process) {
+	select {
+	case <-process.Done():
+	case <-w.ended: // only a worker that leaves its pod alive ends before its containers
+		return
+	}
+	select {
+	case <-w.ended:
+		return
+	default:
+	}
+	process.Flush()
 	message := s.terminationMessage(process.Exit().Code)
 	w.send(func() {
 		w.closing++

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -29,6 +30,7 @@ import (
 	"fathom.dev/fathom/internal/node/claims"
 	"fathom.dev/fathom/internal/node/image"
 	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/keeper"
 	"fathom.dev/fathom/internal/node/network"
 	"fathom.dev/fathom/internal/node/process"
 	"fathom.dev/fathom/internal/node/sandbox"
@@ -43,6 +45,7 @@ type Node struct {
 	facts    facts
 	services cache.Store
 	enforcer *enforcer
+	keeper   keeper.Keeper
 	recorder record.EventRecorder
 	images   *image.Store // nil: no images
 	server   *kubeletServer
@@ -94,6 +97,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(n.options.Dir, "pods"), 0o700); err != nil {
 		return fault.Wrap(fault.Internal, "node.Start", err)
 	}
+	n.openKeeper()
 	if err := n.openSecrets(); err != nil {
 		return err
 	}
@@ -143,10 +147,10 @@ func (n *Node) chooseRuntime() (isolation.Runtime, error) {
 			o.Logger.Warn("pods run as plain processes: sandboxes are not permitted", "error", reason)
 			n.noSandbox = reason
 		}
-		return process.New(process.Options{Dir: o.Dir, BinDir: o.BinDir, Logger: o.Logger})
+		return process.New(process.Options{Dir: o.Dir, BinDir: o.BinDir, Keeper: n.keeper, Logger: o.Logger})
 	}
 	return sandbox.New(sandbox.Options{Dir: o.Dir, RuncPath: o.RuncPath, BinDir: o.BinDir, PythonPrefix: pythonPrefix(o.Python),
-		Forwards: o.HostForwards, Directory: directory{n}, Logger: o.Logger})
+		Forwards: o.HostForwards, Directory: directory{n}, Keeper: n.keeper, Logger: o.Logger})
 }
 
 // pythonPrefix asks the interpreter where it is installed; "" when there is none.
@@ -219,6 +223,10 @@ func (n *Node) openSecrets() error {
 		places = []string{"/dev/shm/fathom-" + n.tag, own}
 	}
 	for _, place := range places {
+		if n.usesAgain(place) {
+			n.secretRoot = place
+			return nil
+		}
 		_ = os.RemoveAll(place)
 	}
 	var err error
@@ -251,8 +259,13 @@ func (n *Node) Stop(ctx context.Context) error {
 		}
 	}
 	defer close(n.done)
+	alive := n.options.KeepPods && n.keeper.Outlives()
 	for _, w := range workers {
-		w.send(func() { w.leave(n.options.StopGrace) })
+		if alive {
+			w.send(w.leaveAlive)
+		} else {
+			w.send(func() { w.leave(n.options.StopGrace) })
+		}
 	}
 	bound, cancel := context.WithTimeout(ctx, n.options.StopGrace+10*time.Second)
 	defer cancel()
@@ -264,7 +277,45 @@ func (n *Node) Stop(ctx context.Context) error {
 		}
 	}
 	n.cancel()
+	if alive {
+		return n.leave()
+	}
 	return n.close()
+}
+
+// leave ends this process's part of the node. The pods go on.
+func (n *Node) leave() error {
+	for i := len(n.stops) - 1; i >= 0; i-- {
+		n.stops[i]()
+	}
+	n.runtime.Leave()
+	return n.server.close()
+}
+
+// openKeeper finds the keeper of a former run, or starts one. Without one pods end with this process.
+func (n *Node) openKeeper() {
+	n.keeper = keeper.NewLocal()
+	if n.options.KeepPath == "" {
+		return
+	}
+	found, err := keeper.Attach(n.options.KeepPath, n.options.Dir, KeepAlive)
+	if err != nil {
+		n.options.Logger.Warn("pods will end when Fathom does", "error", err)
+		return
+	}
+	n.keeper = found
+}
+
+// usesAgain tells whether pods that live on have what is in a place, which must be ours alone.
+func (n *Node) usesAgain(place string) bool {
+	all, err := n.keeper.List()
+	info, statErr := os.Lstat(place)
+	return err == nil && statErr == nil && len(all.Processes) > 0 && info.IsDir() && info.Mode().Perm() == 0o700 && ownedByUs(info)
+}
+
+func ownedByUs(info os.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(s.Uid) == os.Geteuid()
 }
 
 func (n *Node) close() error {

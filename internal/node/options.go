@@ -30,6 +30,10 @@ type Options struct {
 	RESTConfig *rest.Config
 	// RuncPath is the runc program; needed for sandboxes.
 	RuncPath string
+	// KeepPath is the program fathom-keep, which keeps pods alive while Fathom starts again; without it they end with Fathom.
+	KeepPath string
+	// KeepPods lets pods go on when the node is stopped, for KeepAlive, so that the next start finds them.
+	KeepPods bool
 	// Isolation is "sandbox", "process" or "auto" (default): sandbox where it is permitted, otherwise process.
 	Isolation string
 	// EnvDir holds environments by the hex digits of their digest.
@@ -73,7 +77,7 @@ func (o *Options) complete() error {
 	case o.Isolation != "auto" && o.Isolation != "sandbox" && o.Isolation != "process":
 		return fault.New(fault.Invalid, "node.Start", "isolation %q is not auto, sandbox or process", o.Isolation)
 	}
-	for _, path := range []*string{&o.Dir, &o.EnvDir, &o.BinDir, &o.RuncPath} {
+	for _, path := range []*string{&o.Dir, &o.EnvDir, &o.BinDir, &o.RuncPath, &o.KeepPath} {
 		if *path != "" {
 			abs, err := filepath.Abs(*path)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"fathom.dev/fathom/internal/fault"
-	"fathom.dev/fathom/internal/node/logs"
+	"fathom.dev/fathom/internal/node/output"
 )
 
 // startPods watches the pods bound to this node and gives each a worker.
@@ -38,6 +39,7 @@ func (n *Node) startPods(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), controller.HasSynced) {
 		return fault.Wrap(fault.Unavailable, "node.Start: list pods", ctx.Err())
 	}
+	n.abandonUnwanted()
 	n.removeUnknownDirs()
 	return nil
 }
@@ -59,6 +61,7 @@ func (n *Node) podSeen(pod *v1.Pod) {
 		return
 	}
 	w := newWorker(n, pod)
+	w.adopting = !isFinal(pod.Status.Phase) && w.refusal == "" && slices.Contains(n.runtime.Kept(), string(pod.UID))
 	n.workers[pod.UID] = w
 	go w.run()
 }
@@ -104,10 +107,10 @@ func (n *Node) removeUnknownDirs() {
 	}
 }
 
-// LogPath is the log file of an attempt (restart count) of a container, in the format of package logs. It exists from
+// LogPath is the log file of an attempt (restart count) of a container, in the format of package output. It exists from
 // the container's start until the pod's object is removed.
 func (n *Node) LogPath(uid, container string, attempt int) string {
-	return logs.Path(n.podDir(uid), container, attempt)
+	return output.Path(n.podDir(uid), container, attempt)
 }
 
 // Logs lists the log files of a pod.

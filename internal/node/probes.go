@@ -28,7 +28,9 @@ type prober struct {
 	process   isolation.Process
 	report    func(kind probeKind, ok bool, message string)
 	cancel    context.CancelFunc
-	wg        sync.WaitGroup
+	// started and ready: that is known already.
+	started, ready bool
+	wg             sync.WaitGroup
 }
 
 type probeKind string
@@ -44,7 +46,7 @@ const (
 func (p *prober) run(ctx context.Context) {
 	ctx, p.cancel = context.WithCancel(ctx)
 	p.wg.Go(func() {
-		if s := p.container.StartupProbe; s != nil && !p.until(ctx, startup, s) {
+		if s := p.container.StartupProbe; s != nil && !p.started && !p.until(ctx, startup, s) {
 			return
 		}
 		if l := p.container.LivenessProbe; l != nil {
@@ -81,7 +83,7 @@ func (p *prober) until(ctx context.Context, kind probeKind, probe *v1.Probe) boo
 }
 
 func (p *prober) watch(ctx context.Context, kind probeKind, probe *v1.Probe) {
-	state, successes := kind == liveness, int32(0)
+	state, successes := kind == liveness || p.ready, int32(0)
 	p.loop(ctx, probe, kind == readiness, func(ok bool, failures int32, message string) bool {
 		if ok {
 			successes++

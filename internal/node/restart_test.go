@@ -22,13 +22,14 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"fathom.dev/fathom/internal/node"
+	"fathom.dev/fathom/internal/node/output"
 	"fathom.dev/fathom/internal/testenv"
 )
 
 // childVariable makes the test binary a node of its own, which a test can kill as a power cut would.
 const childVariable = "FATHOM_TEST_NODE"
 
-type childOptions struct{ Dir, Kubeconfig, Isolation, RuncPath string }
+type childOptions struct{ Dir, Kubeconfig, Isolation, RuncPath, KeepPath string }
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childVariable); text != "" {
@@ -48,7 +49,7 @@ func runChild(text string) {
 	fail(json.Unmarshal([]byte(text), &o))
 	config, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
 	fail(err)
-	_, err = node.Start(context.Background(), node.Options{Name: testenv.NodeName, Dir: o.Dir, RESTConfig: config, Isolation: o.Isolation, RuncPath: o.RuncPath})
+	_, err = node.Start(context.Background(), node.Options{Name: testenv.NodeName, Dir: o.Dir, RESTConfig: config, Isolation: o.Isolation, RuncPath: o.RuncPath, KeepPath: o.KeepPath})
 	fail(err)
 	fmt.Println("ready")
 	select {}
@@ -57,7 +58,7 @@ func runChild(text string) {
 // startChild runs a node in a process of its own; kill ends it with SIGKILL.
 func (c *cluster) startChild() (kill func()) {
 	c.Helper()
-	text, err := json.Marshal(childOptions{c.options.Dir, c.env.Kubeconfig("node"), c.options.Isolation, c.options.RuncPath})
+	text, err := json.Marshal(childOptions{c.options.Dir, c.env.Kubeconfig("node"), c.options.Isolation, c.options.RuncPath, c.options.KeepPath})
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -160,6 +161,120 @@ func TestNodeRestart(t *testing.T) {
 			first.node = c.node
 		})
 	}
+}
+
+// keepPath finds fathom-keep as `make` builds it.
+func keepPath(t *testing.T) string {
+	t.Helper()
+	path, _ := filepath.Abs("../../bin/fathom-keep")
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("needs the built fathom-keep (make build):", err)
+	}
+	return path
+}
+
+// TestAdoption: pods live on while their node is gone, whether it was killed or stopped with the wish to keep them. The next
+// one finds them, with what they wrote and how they ended meanwhile, and looks after them as before.
+func TestAdoption(t *testing.T) {
+	for _, level := range []string{"process", "sandbox"} {
+		t.Run(level, func(t *testing.T) {
+			first := startNode(t, level)
+			first.stop()
+			c := first.in(t)
+			c.options.KeepPath = keepPath(t)
+			for _, way := range []string{"killed", "stopped"} {
+				end := func() {}
+				if way == "killed" {
+					end = c.startChild()
+				} else {
+					c.options.KeepPods = true
+					c.start()
+					end = c.stop
+				}
+				c.adoption(way, end)
+				c.stop()
+			}
+			if level == "sandbox" {
+				c.leftNothing()
+			}
+			c.start() // for the clean-up of first
+			first.node = c.node
+		})
+	}
+}
+
+func (c *cluster) adoption(way string, end func()) {
+	c.Helper()
+	name := func(s string) string { return s + "-" + way }
+	count := "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done"
+	c.create(shell(name("goes-on"), count, grace(0), shared, func(p *v1.Pod) {
+		p.Spec.Containers[0].ReadinessProbe = &v1.Probe{PeriodSeconds: 1, ProbeHandler: v1.ProbeHandler{Exec: &v1.ExecAction{Command: []string{"true"}}}}
+	}))
+	c.create(shell(name("ends"), "until test -e /shared/go; do sleep 0.02; done; echo the end; exit 7", shared))
+	c.create(shell(name("again"), "until test -e /shared/go; do sleep 0.02; done; rm /shared/go; exit 7", shared, grace(0), func(p *v1.Pod) { p.Spec.RestartPolicy = v1.RestartPolicyAlways }))
+	c.create(shell(name("removed"), "sleep 1000.77", grace(0)))
+	before := c.await(name("goes-on"), "ready", ready)
+	ending, again := c.await(name("ends"), "running", running), c.await(name("again"), "running", running)
+	c.await(name("removed"), "running", running)
+	c.awaitFile(c.path(before, "main", 0), "tick 3")
+	end()
+	for _, pod := range []*v1.Pod{ending, again} {
+		if err := os.WriteFile(filepath.Join(c.options.Dir, "pods", string(pod.UID), "volumes", "shared", "go"), nil, 0o666); err != nil {
+			c.Fatal(err)
+		}
+	}
+	c.awaitFile(c.path(ending, "main", 0), "the end")
+	written := lastTick(c.path(before, "main", 0))
+	c.awaitFile(c.path(before, "main", 0), fmt.Sprint("tick ", written+5))
+	c.delete(name("removed"), ptr(int64(0)))
+
+	c.options.KeepPods = false
+	c.start()
+	after := c.await(name("goes-on"), "ready", ready)
+	old, now := before.Status.ContainerStatuses[0], after.Status.ContainerStatuses[0]
+	if now.ContainerID != old.ContainerID || now.RestartCount != 0 || !now.State.Running.StartedAt.Equal(&old.State.Running.StartedAt) || after.Status.PodIP != before.Status.PodIP {
+		c.Errorf("%s: before\n%safter\n%s", way, describe(before), describe(after))
+	}
+	if out := c.exec(name("goes-on"), "echo still here; test -d /shared && echo with its volume"); out != "still here\nwith its volume\n" {
+		c.Errorf("%s: exec: %q", way, out)
+	}
+	c.awaitLog(name("goes-on"), fmt.Sprint("tick ", lastTick(c.path(before, "main", 0))+5))
+	if done := c.await(name("ends"), "finished", finished); done.Status.Phase != v1.PodFailed || done.Status.ContainerStatuses[0].State.Terminated.ExitCode != 7 {
+		c.Errorf("%s: pod is\n%s\nwant it failed with its own code", way, describe(done))
+	}
+	c.await(name("again"), "running again", func(p *v1.Pod) bool {
+		s := p.Status.ContainerStatuses[0]
+		return s.RestartCount == 1 && s.State.Running != nil
+	})
+	c.awaitNoProcess("sleep 1000.77")
+	for _, pod := range []string{"goes-on", "again"} {
+		c.delete(name(pod), ptr(int64(0)))
+		c.awaitGone(name(pod))
+	}
+}
+
+// path of a log, also while there is no node.
+func (c *cluster) path(pod *v1.Pod, container string, attempt int) string {
+	return output.Path(filepath.Join(c.options.Dir, "pods", string(pod.UID)), container, attempt)
+}
+
+func lastTick(path string) int {
+	raw, _ := os.ReadFile(path)
+	last := 0
+	for _, line := range strings.Split(string(raw), "\n") {
+		if _, text, found := strings.Cut(line, " tick "); found {
+			fmt.Sscan(text, &last)
+		}
+	}
+	return last
+}
+
+func (c *cluster) awaitFile(path, text string) {
+	c.Helper()
+	testenv.Eventually(c.T, path+" to hold "+text, func(context.Context) (bool, error) {
+		raw, _ := os.ReadFile(path)
+		return strings.Contains(string(raw), text), nil
+	})
 }
 
 // leftNothing looks for what a stopped node may have left on the host.

@@ -109,51 +109,40 @@ func (s starter) terminationPath() string {
 func (s starter) terminationFile() string { return filepath.Join(s.dir, "termination") }
 
 // start resolves everything that the container refers to and runs it.
-func (s starter) start(ctx context.Context) (isolation.Process, *logs.File, error) {
+func (s starter) start(ctx context.Context) (isolation.Process, error) {
 	pod := s.pod.DeepCopy()
 	pod.Status.PodIP, pod.Status.HostIP = s.sandbox.Address().String(), s.node.hostAddress().String()
 	v := variables{objects: s.node.objects, facts: s.node.facts, pod: pod}
 	spec, base := s.withImage(append(s.node.serviceEnv(), "FATHOM_TERMINATION_LOG="+s.terminationPath()))
 	env, args, err := v.resolve(ctx, spec, base)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if len(args) == 0 {
-		return nil, nil, fault.New(fault.Invalid, "node", "container %s has neither command nor args, and image %s none of its own", s.spec.Name, s.spec.Image)
+		return nil, fault.New(fault.Invalid, "node", "container %s has neither command nor args, and image %s none of its own", s.spec.Name, s.spec.Image)
 	}
 	environment, err := s.node.environmentDir(pod)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := s.makeFiles(); err != nil {
-		return nil, nil, fault.Wrap(fault.Internal, "node", err)
+		return nil, fault.Wrap(fault.Internal, "node", err)
 	}
 	mounts, release, err := s.mounts(v.values)
 	defer release()
 	if err != nil {
-		return nil, nil, err
-	}
-	output, err := logs.Create(s.log, s.node.now)
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	user, err := s.user(pod)
 	if err != nil {
-		output.Close()
-		return nil, nil, err
+		return nil, err
 	}
 	root, readOnly := s.imageRoot()
-	process, err := s.sandbox.Start(ctx, isolation.Container{
+	return s.sandbox.Start(ctx, isolation.Container{
 		ID: s.id, Dir: s.dir, Args: args, Env: env, WorkingDir: spec.WorkingDir, Environment: environment, Mounts: mounts,
 		Root: root, ReadOnly: readOnly, User: user, Limits: limitsOf(s.spec),
-		Stdout: output.Stdout, Stderr: output.Stderr,
+		Log: s.log,
 	})
-	if err != nil {
-		output.Close()
-		return nil, nil, err
-	}
-	output.CloseWriters()
-	return process, output, nil
 }
 
 func (s starter) makeFiles() error {

@@ -31,6 +31,7 @@ type worker struct {
 	volumes    map[string]filled // by name of volume; nil until prepared
 	containers []*container
 	verdict    verdict
+	adopting   bool     // a former run of the node has left the pod alive
 	refusal    string   // what of the pod is refused
 	without    []string // what the pod runs without
 
@@ -48,6 +49,7 @@ type worker struct {
 	deleting   bool // the object is to be deleted
 	gone       bool // the object no longer exists
 	leaving    bool // the node itself stops
+	left       bool // the node stops and the pod goes on
 	untouched  bool // nothing of the pod had started when the node stopped: its status stays as it is
 	closing    int  // containers that have ended and are being released
 	quiet      time.Time
@@ -94,7 +96,7 @@ func (w *worker) run() {
 	w.begin()
 	for {
 		w.step()
-		if w.released && (w.gone || w.leaving) {
+		if w.released && (w.gone || w.leaving) || w.left {
 			break
 		}
 		timer := time.NewTimer(w.untilNext())
@@ -124,8 +126,9 @@ func (w *worker) begin() {
 	switch {
 	case isFinal(w.pod.Status.Phase):
 		w.final, w.stopping = true, true
+	case w.adopting && w.adopt():
 	case ranBefore(&w.pod.Status):
-		w.restoreLost()
+		w.restoreStates(true)
 		w.end(verdict{ReasonLost, "Fathom stopped while the pod was running; its processes are gone", true})
 	default:
 		if w.refusal != "" {
@@ -165,30 +168,6 @@ func ranBefore(s *v1.PodStatus) bool {
 		}
 	}
 	return false
-}
-
-// restoreLost takes over what the status says of containers, and marks as ended those that ran.
-func (w *worker) restoreLost() {
-	known := map[string]v1.ContainerStatus{}
-	for _, list := range [][]v1.ContainerStatus{w.pod.Status.InitContainerStatuses, w.pod.Status.ContainerStatuses, w.pod.Status.EphemeralContainerStatuses} {
-		for _, s := range list {
-			known[s.Name] = s
-		}
-	}
-	for _, c := range w.containers {
-		s, ok := known[c.spec.Name]
-		if !ok || s.ContainerID == "" {
-			continue
-		}
-		c.attempt, c.ended, c.previous = int(s.RestartCount), s.State.Terminated, s.LastTerminationState.Terminated
-		if c.ended == nil {
-			c.ended = &v1.ContainerStateTerminated{ExitCode: 137, Reason: ReasonLost, FinishedAt: metav1.NewTime(w.node.now()),
-				Message: "the process was gone when Fathom started", ContainerID: s.ContainerID}
-			if s.State.Running != nil {
-				c.ended.StartedAt = s.State.Running.StartedAt
-			}
-		}
-	}
 }
 
 // step does what is to do now: prepare, start, stop, release; then it shows and publishes the result.

@@ -53,7 +53,7 @@ type Platform struct {
 func Start(t *testing.T, flags ...string) *Platform {
 	t.Helper()
 	bin := filepath.Dir(testenv.Binary(t))
-	for _, name := range []string{"fathom", "fathom-step", "fathom-launch", "runc"} {
+	for _, name := range []string{"fathom", "fathom-step", "fathom-launch", "fathom-keep", "runc"} {
 		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
 			t.Skipf("needs the built binaries (make build, or set FATHOM_BIN): %v", err)
 		}

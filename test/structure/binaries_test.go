@@ -24,6 +24,7 @@ var binaries = []links{
 			"github.com/yalue/onnxruntime_go", "github.com/mattn/go-sqlite3", "github.com/versity", "gonum.org",
 			module + "/internal/lake", module + "/internal/kube", module + "/internal/node", module + "/internal/operator"}},
 	{binary: "cmd/fathom-launch", why: "it starts in any image, on any libc", only: []string{module}},
+	{binary: "cmd/fathom-keep", why: "it stays while Fathom restarts, and should be small", only: []string{module, "golang.org/x/sys"}},
 	{binary: "cmd/fathom-step", why: "a step starts in 10 ms and knows no cluster",
 		never: []string{"k8s.io", "sigs.k8s.io", "go.etcd.io", "github.com/apache/iceberg-go", "github.com/versity",
 			module + "/internal/lake", module + "/internal/operator"}},

@@ -45,12 +45,20 @@ type Runtime interface {
 	Unenforced() []string
 	// HostAddress is the address at which pods reach the node's forwards to the host.
 	HostAddress() netip.Addr
-	// Sweep ends whatever a former run of the node left behind. Call it before the first Open.
+	// Sweep ends whatever a former run of the node left behind, except what a keeper has kept. Call it before the first
+	// Open.
 	Sweep(ctx context.Context) error
+	// Kept lists the pods of a former run that still live. Adopt takes one over, as Open did; Abandon ends it.
+	Kept() []string
+	Adopt(pod PodConfig) (Pod, error)
+	Abandon(pod string)
 	// Open prepares a pod: namespaces, an address, names.
 	Open(ctx context.Context, pod PodConfig) (Pod, error)
 	// Close releases what the runtime holds on the host. All pods must be closed.
 	Close() error
+	// Leave ends this process's part only: pods go on and can be adopted. It is false when nothing would outlive this
+	// process; then nothing has been done.
+	Leave() bool
 }
 
 // PodConfig says what a pod's containers share.
@@ -88,6 +96,8 @@ type Pod interface {
 	Address() netip.Addr
 	// Start runs a container and returns once its program runs. A program that cannot be executed gives a *StartError.
 	Start(ctx context.Context, c Container) (Process, error)
+	// Adopt finds a container that a former run started in an adopted pod, whether it still runs or has ended since.
+	Adopt(id, dir string) (Process, bool)
 	// Dial connects from the host to a TCP port of the pod.
 	Dial(ctx context.Context, port int) (net.Conn, error)
 	// Close kills what still runs and releases the pod's resources.
@@ -115,8 +125,8 @@ type Container struct {
 	Mounts      []Mount
 	User        User
 	Limits      Limits
-	// Output receives what the program writes; the runtime does not close the files.
-	Stdout, Stderr *os.File
+	// Log is the file that takes what the program writes, in the format of package output.
+	Log string
 }
 
 // Mount shows a host path inside a container.
@@ -125,7 +135,7 @@ type Mount struct {
 	ReadOnly       bool
 	// Opened, if set, is the source itself, open until the container has started: a sandbox shows this file or directory
 	// even when something else has meanwhile taken its place at Source.
-	Opened *os.File
+	Opened *os.File `json:"-"`
 }
 
 // User is who a container runs as.
@@ -150,6 +160,8 @@ type Process interface {
 	Done() <-chan struct{}
 	// Exit tells how it ended; valid after Done.
 	Exit() Exit
+	// Flush waits, after Done, until all that it wrote is in its log.
+	Flush()
 	// Signal sends a signal to the program.
 	Signal(s syscall.Signal) error
 	// Kill ends the program and everything it started, at once.

@@ -13,15 +13,16 @@ import (
 	"time"
 
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/node/output"
 )
 
 func TestEverythingWrittenIsReadBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "main", "0.log")
-	f, err := Create(path, time.Now)
+	f, err := output.Create(path, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := strings.Repeat("x", 3*maxPart+17)
+	long := strings.Repeat("x", 3*(16<<10)+17)
 	fmt.Fprintf(f.Stdout, "one\n\n%s\nunfinished", long)
 	fmt.Fprintln(f.Stderr, "problem")
 	f.Close()
@@ -39,7 +40,7 @@ func TestEverythingWrittenIsReadBack(t *testing.T) {
 
 func TestFollowEndsWithTheContainer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "main", "0.log")
-	f, err := Create(path, time.Now)
+	f, err := output.Create(path, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestFollowEndsWithTheContainer(t *testing.T) {
 
 func TestLogStartsAnewWhenItIsLarge(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "main", "0.log")
-	f, err := Create(path, time.Now)
+	f, err := output.Create(path, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,10 +75,10 @@ func TestLogStartsAnewWhenItIsLarge(t *testing.T) {
 	}
 	f.Close()
 	fresh, err := os.Stat(path)
-	if err != nil || fresh.Size() > maxFile/4 {
+	if err != nil || fresh.Size() > output.MaxFile/4 {
 		t.Errorf("log after 70 MiB: %v, %v; want the end only", fresh, err)
 	}
-	if old, err := os.Stat(path + ".old"); err != nil || old.Size() > maxFile {
+	if old, err := os.Stat(path + ".old"); err != nil || old.Size() > output.MaxFile {
 		t.Errorf("former log: %v, %v", old, err)
 	}
 }

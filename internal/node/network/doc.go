@@ -17,6 +17,7 @@ package network
 import (
 	"log/slog"
 	"net/netip"
+	"os"
 )
 
 // ClusterDomain is the domain under which Services have names.
@@ -70,7 +71,9 @@ type Directory interface {
 // Options of Open.
 type Options struct {
 	// Dir keeps the chosen subnet between starts; its path also names the link to the router.
-	Dir       string
+	Dir string
+	// Router is the network namespace of a former run's router, to be used again with the pods that it joins.
+	Router    *os.File
 	Forwards  []Forward
 	Directory Directory
 	Logger    *slog.Logger

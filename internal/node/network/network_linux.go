@@ -53,7 +53,10 @@ func Open(o Options) (*Network, error) {
 		return nil, err
 	}
 	n.addresses = newAddresses(subnet)
-	if n.router, err = openRouter(n.linkName(), n.Gateway(), n.addresses.router(), subnet); err != nil {
+	if n.router = adoptRouter(o.Router, n.linkName(), n.addresses.router()); n.router == nil {
+		n.router, err = openRouter(n.linkName(), n.Gateway(), n.addresses.router(), subnet)
+	}
+	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, "node.network: router "+n.linkName(), err)
 	}
 	if n.router.openFilter(n.vethName(servicesID)); n.router.closed != nil && o.Logger != nil {

@@ -77,6 +77,9 @@ func probe(a netip.Addr) policy.Rules {
 
 // openFilter closes the way between pods until there are rules.
 func (r *router) openFilter(services string) {
+	if r.filtered() {
+		return // the former rules hold until there are new ones
+	}
 	if r.closed = r.apply(probe(r.address), services); r.closed == nil {
 		r.closed = r.apply(policy.Rules{}, services)
 	}

@@ -28,7 +28,8 @@ type router struct {
 	handle  *netlink.Handle
 	address netip.Addr
 	// closed is why the filter between pods is not in force.
-	closed error
+	closed  error
+	adopted bool
 
 	mu     sync.Mutex
 	filter *nftables.Conn // stays open: the kernel makes the end of a connection wait some 15 ms

@@ -104,6 +104,17 @@ func (a *addresses) take() (netip.Addr, error) {
 	return netip.Addr{}, fault.New(fault.Exhausted, "node.network", "all 252 pod addresses of %s are in use", a.prefix)
 }
 
+// claim takes a certain address.
+func (a *addresses) claim(addr netip.Addr) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.taken[addr] || !a.prefix.Contains(addr) {
+		return fault.New(fault.Conflict, "node.network", "address %s is not free", addr)
+	}
+	a.taken[addr] = true
+	return nil
+}
+
 func (a *addresses) release(addr netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

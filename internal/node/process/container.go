@@ -16,36 +16,61 @@ import (
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/keeper"
 )
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 type container struct {
-	pod   *pod
-	spec  isolation.Container
-	cmd   *exec.Cmd
-	paths rewriter
-	done  chan struct{}
-	exit  isolation.Exit
+	pod     *pod
+	spec    isolation.Container
+	process *os.Process
+	paths   rewriter
+	done    chan struct{}
+	exit    isolation.Exit
 }
 
 // Start runs the program with the pod's paths rewritten.
 func (p *pod) Start(_ context.Context, c isolation.Container) (isolation.Process, error) {
 	run := &container{pod: p, spec: c, done: make(chan struct{})}
-	if err := run.prepare(); err != nil {
+	if err := errors.Join(run.prepare(), c.Save()); err != nil {
 		return nil, fault.Wrap(fault.Internal, "node.process", err)
 	}
 	cmd, err := run.command(context.Background(), c.Args)
 	if err != nil {
 		return nil, err
 	}
-	run.cmd = cmd
-	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
-	if err := cmd.Start(); err != nil {
+	pid, err := p.runtime.keeper.Start(keeper.Spec{ID: c.ID, Pod: p.config.ID, Program: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, Log: c.Log})
+	if err != nil {
 		return nil, &isolation.StartError{Message: err.Error()}
 	}
-	go run.wait()
-	return run, nil
+	return run, run.follow(pid)
+}
+
+func (c *container) follow(pid int) error {
+	var err error
+	if c.process, err = os.FindProcess(pid); err != nil {
+		return fault.Wrap(fault.Internal, "node.process: find process", err)
+	}
+	go c.wait()
+	return nil
+}
+
+// Adopt finds a container of a former run.
+func (p *pod) Adopt(id, dir string) (isolation.Process, bool) {
+	for _, k := range p.runtime.kept.Processes {
+		if k.ID != id {
+			continue
+		}
+		c, err := isolation.LoadContainer(dir)
+		run := &container{pod: p, spec: c, done: make(chan struct{})}
+		if err := errors.Join(err, run.prepare()); err != nil {
+			p.runtime.options.Logger.Error("container of a former run cannot be adopted", "container", id, "error", err)
+			return nil, false
+		}
+		return run, run.follow(k.Pid) == nil
+	}
+	return nil, false
 }
 
 func (c *container) prepare() error {
@@ -117,36 +142,41 @@ func (c *container) marker() string { return c.pod.marker() + c.spec.ID + "/" }
 
 func (c *container) wait() {
 	defer close(c.done)
-	_ = c.cmd.Wait()
-	c.exit = isolation.Exit{Code: c.cmd.ProcessState.ExitCode(), At: time.Now()}
-	if status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		c.exit.Code = 128 + int(status.Signal())
+	exit, err := c.pod.runtime.keeper.Wait(context.Background(), c.spec.ID)
+	c.exit = isolation.Exit{Code: exit.Code, At: exit.At}
+	if err != nil || exit.Lost {
+		c.exit = isolation.Exit{Code: 255, At: time.Now()}
+		c.pod.runtime.options.Logger.Error("exit code of a container is lost", "container", c.spec.ID, "error", err)
 	}
 	c.killRest()
-	reap(c.cmd.Process.Pid)
+	reap(c.process.Pid)
 }
+
+// Flush waits for the rest of the output.
+func (c *container) Flush() { c.pod.runtime.keeper.Flush(c.spec.ID) }
 
 func (c *container) Done() <-chan struct{} { return c.done }
 func (c *container) Exit() isolation.Exit  { return c.exit }
 
 // Signal reaches the program only.
-func (c *container) Signal(s syscall.Signal) error { return c.cmd.Process.Signal(s) }
+func (c *container) Signal(s syscall.Signal) error { return c.process.Signal(s) }
 
 // Kill ends the program's process group and whatever else carries the container's marker.
 func (c *container) Kill() error {
 	c.killRest()
-	if err := c.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := c.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fault.Wrap(fault.Internal, "node.process: kill", err)
 	}
 	return nil
 }
 
 func (c *container) killRest() {
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
-	killMarked(c.marker(), c.cmd.Process.Pid)
+	_ = syscall.Kill(-c.process.Pid, syscall.SIGKILL)
+	killMarked(c.marker(), c.process.Pid)
 }
 
 func (c *container) Close(context.Context) error {
+	c.pod.runtime.keeper.Forget(c.spec.ID)
 	return fault.Wrap(fault.Internal, "node.process", os.RemoveAll(c.tmp()))
 }
 

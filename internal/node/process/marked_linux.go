@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -24,16 +25,16 @@ func reap(group int) {
 // adopt makes orphans of containers children of this process, so that their end is noticed by it and not by init.
 func adopt() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// killMarked kills every process but one whose Marker begins with prefix, until a pass over the process table finds
+// killMarked kills every process but one whose Marker begins with prefix and not with one of those to keep, until a pass over the process table finds
 // none: a program may start others while the first pass runs. Those that this process has adopted are waited for.
-func killMarked(prefix string, except int) {
+func killMarked(prefix string, except int, keep ...string) {
 	want := []byte(Marker + "=" + prefix)
 	for range 10 {
 		found := false
 		environs, _ := filepath.Glob("/proc/[0-9]*/environ")
 		for _, file := range environs {
 			raw, err := os.ReadFile(file)
-			if err != nil || len(raw) == 0 || !marked(raw, want) {
+			if err != nil || len(raw) == 0 || !marked(raw, want) || slices.ContainsFunc(keep, func(k string) bool { return marked(raw, []byte(Marker+"="+k)) }) {
 				continue
 			}
 			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && pid != os.Getpid() && pid != except {

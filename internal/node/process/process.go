@@ -21,6 +21,7 @@ import (
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/keeper"
 )
 
 // Marker is the variable by which a process of a container is recognised, whatever became of its parents.
@@ -32,6 +33,8 @@ type Options struct {
 	Dir string
 	// BinDir is what isolation.BinPath stands for.
 	BinDir string
+	// Keeper keeps what is to outlive this process; default: nothing does.
+	Keeper keeper.Keeper
 	Logger *slog.Logger
 }
 
@@ -39,6 +42,8 @@ type Options struct {
 type Runtime struct {
 	options Options
 	tag     string
+	keeper  keeper.Keeper
+	kept    keeper.Listing // what a former run has left with the keeper
 
 	// block is the second byte of the pods' addresses, held what keeps other Fathoms out of it.
 	block byte
@@ -67,7 +72,14 @@ func New(o Options) (*Runtime, error) {
 	if err := adopt(); err != nil {
 		o.Logger.Warn("processes that outlive their parents are not followed", "error", err)
 	}
-	r := &Runtime{options: o, tag: hex.EncodeToString(sum[:4]), used: map[netip.Addr]bool{}}
+	r := &Runtime{options: o, tag: hex.EncodeToString(sum[:4]), used: map[netip.Addr]bool{}, keeper: o.Keeper}
+	if r.keeper == nil {
+		r.keeper = keeper.NewLocal()
+	}
+	var err error
+	if r.kept, err = r.keeper.List(); err != nil {
+		return nil, err
+	}
 	return r, r.claim()
 }
 
@@ -87,16 +99,20 @@ func (r *Runtime) Unenforced() []string {
 	}
 }
 
-// Sweep kills the processes of a former run.
+// Sweep kills the processes of a former run that are not kept.
 func (r *Runtime) Sweep(context.Context) error {
-	killMarked(r.tag+"/", 0)
+	kept := make([]string, 0, len(r.kept.Held))
+	for _, pod := range r.Kept() {
+		kept = append(kept, r.tag+"/"+pod+"/")
+	}
+	killMarked(r.tag+"/", 0, kept...)
 	return nil
 }
 
 // Close lets go of the pods' addresses.
 func (r *Runtime) Close() error {
-	if r.held == nil {
-		return nil
+	if err := r.keeper.Close(); err != nil || r.held == nil {
+		return err
 	}
 	return fault.Wrap(fault.Internal, "node.process", r.held.Close())
 }
@@ -107,7 +123,8 @@ func (r *Runtime) Open(_ context.Context, config isolation.PodConfig) (isolation
 	if err != nil {
 		return nil, err
 	}
-	return &pod{runtime: r, config: config, address: address}, nil
+	p := &pod{runtime: r, config: config, address: address}
+	return p, r.keeper.Hold(heldPod+config.ID, address.String())
 }
 
 // take hands out an address of 127.x.0.0/16; elsewhere than on Linux only 127.0.0.1 works.
@@ -182,6 +199,7 @@ func (p *pod) Dial(ctx context.Context, port int) (net.Conn, error) {
 // Close kills what is left of the pod's processes.
 func (p *pod) Close(context.Context) error {
 	killMarked(p.marker(), 0)
+	p.runtime.keeper.Release(heldPod + p.config.ID)
 	p.runtime.mu.Lock()
 	defer p.runtime.mu.Unlock()
 	delete(p.runtime.used, p.address)

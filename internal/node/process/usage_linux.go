@@ -16,7 +16,7 @@ import (
 )
 
 // Usage adds up the program and what it has started.
-func (c *container) Usage() (isolation.Usage, error) { return Tree(c.cmd.Process.Pid) }
+func (c *container) Usage() (isolation.Usage, error) { return Tree(c.process.Pid) }
 
 // tick is the unit of times in the process table.
 const tick = time.Second / 100

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -121,12 +122,13 @@ func removeGroup(dir string) bool {
 	return err == nil || errors.Is(err, fs.ErrNotExist)
 }
 
-func (c cgroups) removePods() {
+// removePods ends and removes all pods' groups except some.
+func (c cgroups) removePods(except []string) {
 	pods := map[string]bool{}
 	for _, parent := range c.parents("") {
 		entries, _ := os.ReadDir(parent)
 		for _, e := range entries {
-			if e.IsDir() {
+			if e.IsDir() && !slices.Contains(except, e.Name()) {
 				pods[e.Name()] = true
 			}
 		}
@@ -156,7 +158,7 @@ func (c cgroups) killPod(pod string) {
 }
 
 func (c cgroups) remove() {
-	c.removePods()
+	c.removePods(nil)
 	for _, parent := range c.parents("") {
 		_ = os.Remove(parent)
 	}

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/keeper"
 )
 
 // container is a started one.
@@ -29,7 +29,7 @@ type container struct {
 }
 
 // Start runs a container and returns when runc has executed its program.
-func (p *pod) Start(ctx context.Context, c isolation.Container) (isolation.Process, error) {
+func (p *pod) Start(_ context.Context, c isolation.Container) (isolation.Process, error) {
 	unpin, err := pin(&c)
 	defer unpin()
 	if err != nil {
@@ -40,23 +40,26 @@ func (p *pod) Start(ctx context.Context, c isolation.Container) (isolation.Proce
 		liftOverlay(c)
 		return nil, fault.Wrap(fault.Internal, "node.sandbox: bundle", err)
 	}
+	if err := c.Save(); err != nil {
+		return nil, fault.Wrap(fault.Internal, "node.sandbox: record", err)
+	}
 	logFile, pidFile := filepath.Join(c.Dir, "runc.log"), filepath.Join(c.Dir, "pid")
-	cmd := p.runtime.runc(ctx, "--log", logFile, "--log-format", "json",
+	cmd := p.runtime.runc(context.Background(), "--log", logFile, "--log-format", "json",
 		"run", "--detach", "--bundle", bundle, "--pid-file", pidFile, c.ID)
-	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
-	if err := cmd.Run(); err != nil {
+	pid, err := p.runtime.keeper.Start(keeper.Spec{ID: c.ID, Pod: p.config.ID, Program: cmd.Path, Args: cmd.Args, Env: os.Environ(), PidFile: pidFile, Log: c.Log})
+	if err != nil {
 		p.delete(c.ID)
 		liftOverlay(c)
+		if !fault.Is(err, fault.Invalid) {
+			return nil, err
+		}
 		return nil, startError(err, logFile)
 	}
-	raw, err := os.ReadFile(pidFile)
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, "node.sandbox: pid", err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, "node.sandbox: pid", err)
-	}
+	return p.follow(c, pid)
+}
+
+// follow waits for the end of a container.
+func (p *pod) follow(c isolation.Container, pid int) (isolation.Process, error) {
 	process, err := os.FindProcess(pid)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "node.sandbox: find process", err)
@@ -64,6 +67,23 @@ func (p *pod) Start(ctx context.Context, c isolation.Container) (isolation.Proce
 	run := &container{pod: p, spec: c, process: process, done: make(chan struct{})}
 	go run.wait()
 	return run, nil
+}
+
+// Adopt finds a container of a former run.
+func (p *pod) Adopt(id, dir string) (isolation.Process, bool) {
+	for _, k := range p.runtime.kept.Processes {
+		if k.ID != id {
+			continue
+		}
+		c, err := isolation.LoadContainer(dir)
+		if err != nil {
+			p.runtime.options.Logger.Error("container of a former run cannot be adopted", "container", id, "error", err)
+			return nil, false
+		}
+		process, err := p.follow(c, k.Pid)
+		return process, err == nil
+	}
+	return nil, false
 }
 
 // startError turns what runc logged into one sentence.
@@ -84,19 +104,18 @@ func startError(err error, logFile string) error {
 
 func (c *container) wait() {
 	defer close(c.done)
-	state, err := c.process.Wait()
-	c.exit.At = time.Now()
-	if err != nil {
-		c.exit.Code = 255
+	exit, err := c.pod.runtime.keeper.Wait(context.Background(), c.spec.ID)
+	c.exit = isolation.Exit{Code: exit.Code, At: exit.At}
+	if err != nil || exit.Lost {
+		c.exit = isolation.Exit{Code: 255, At: time.Now()}
 		c.pod.runtime.options.Logger.Error("exit code of a container is lost", "container", c.spec.ID, "error", err)
 		return
 	}
-	c.exit.Code = state.ExitCode()
-	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		c.exit.Code = 128 + int(status.Signal())
-	}
 	c.exit.OutOfMemory = c.exit.Code != 0 && c.pod.runtime.cgroups.outOfMemory(c.pod.config.ID, c.spec.ID)
 }
+
+// Flush waits for the rest of the output.
+func (c *container) Flush() { c.pod.runtime.keeper.Flush(c.spec.ID) }
 
 func (c *container) Done() <-chan struct{} { return c.done }
 func (c *container) Exit() isolation.Exit  { return c.exit }
@@ -115,6 +134,7 @@ func (c *container) Kill() error {
 // Close removes runc's records and the cgroup.
 func (c *container) Close(context.Context) error {
 	c.pod.delete(c.spec.ID)
+	c.pod.runtime.keeper.Forget(c.spec.ID)
 	liftOverlay(c.spec)
 	return fault.Wrap(fault.Internal, "node.sandbox", removeContents(c.spec.Dir, "bundle", "upper", "work", "tmp", "pid", "passwd"))
 }

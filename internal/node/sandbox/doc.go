@@ -10,6 +10,7 @@ package sandbox
 import (
 	"log/slog"
 
+	"fathom.dev/fathom/internal/node/keeper"
 	"fathom.dev/fathom/internal/node/network"
 )
 
@@ -26,5 +27,7 @@ type Options struct {
 	PythonPrefix string
 	Forwards     []network.Forward
 	Directory    network.Directory
-	Logger       *slog.Logger
+	// Keeper keeps what is to outlive this process; default: nothing does.
+	Keeper keeper.Keeper
+	Logger *slog.Logger
 }

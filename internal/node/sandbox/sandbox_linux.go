@@ -20,6 +20,7 @@ import (
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/node/isolation"
+	"fathom.dev/fathom/internal/node/keeper"
 	"fathom.dev/fathom/internal/node/network"
 	"fathom.dev/fathom/internal/node/policy"
 )
@@ -31,6 +32,8 @@ type Runtime struct {
 	etc     string
 	state   string // runc's --root
 	cgroups cgroups
+	keeper  keeper.Keeper
+	kept    keeper.Listing // what a former run has left with the keeper
 }
 
 // Permitted tells why sandboxes cannot be made here; nil when they can.
@@ -94,9 +97,10 @@ func New(o Options) (*Runtime, error) {
 		return nil, fault.Wrap(fault.Internal, "node.sandbox: subreaper", err)
 	}
 	r.cgroups = findCgroups(o.Dir)
-	var err error
-	r.net, err = network.Open(network.Options{Dir: o.Dir, Forwards: o.Forwards, Directory: o.Directory, Logger: o.Logger})
-	return r, err
+	if r.keeper = o.Keeper; r.keeper == nil {
+		r.keeper = keeper.NewLocal()
+	}
+	return r, r.openNetwork()
 }
 
 // Level is isolation.LevelSandbox.
@@ -132,27 +136,30 @@ func (r *Runtime) Unenforced() []string {
 	return list
 }
 
-// Sweep kills the containers of a former run and removes what they held.
+// Sweep kills the containers of a former run that are not kept and removes what they held.
 func (r *Runtime) Sweep(ctx context.Context) error {
 	entries, err := os.ReadDir(r.state)
 	if err != nil {
 		return fault.Wrap(fault.Internal, "node.sandbox: sweep", err)
 	}
 	for _, e := range entries {
+		if r.keeps(e.Name()) {
+			continue
+		}
 		if err := r.runc(ctx, "delete", "--force", e.Name()).Run(); err != nil {
 			r.options.Logger.Warn("leftover container could not be deleted", "container", e.Name(), "error", err)
 			_ = os.RemoveAll(filepath.Join(r.state, e.Name()))
 		}
 	}
 	unmountBelow(r.options.Dir)
-	r.cgroups.removePods()
+	r.cgroups.removePods(r.Kept())
 	return nil
 }
 
 // Close removes the network and the cgroups.
 func (r *Runtime) Close() error {
 	r.cgroups.remove()
-	return r.net.Close()
+	return errors.Join(r.net.Close(), r.keeper.Close())
 }
 
 func (r *Runtime) runc(ctx context.Context, args ...string) *exec.Cmd {
@@ -183,8 +190,9 @@ func (r *Runtime) Open(_ context.Context, config isolation.PodConfig) (isolation
 		ns.Close()
 		return nil, err
 	}
-	p := &pod{runtime: r, config: config, ns: ns, address: address, etc: filepath.Join(config.Dir, "run-etc")}
-	if err := p.writeNames(); err != nil {
+	p := r.pod(config, ns, address)
+	err = r.keeper.Hold(heldPod+config.ID, address.String(), ns.Net, ns.IPC, ns.UTS)
+	if err := errors.Join(err, p.writeNames()); err != nil {
 		return nil, errors.Join(fault.Wrap(fault.Internal, "node.sandbox", err), p.Close(context.Background()))
 	}
 	return p, nil
@@ -265,6 +273,7 @@ func (p *pod) Dial(ctx context.Context, port int) (net.Conn, error) {
 func (p *pod) Close(context.Context) error {
 	p.runtime.net.Detach(p.config.ID, p.address)
 	p.ns.Close()
+	p.runtime.keeper.Release(heldPod + p.config.ID)
 	go p.runtime.cgroups.removePod(p.config.ID)
 	return nil
 }
