@@ -36,7 +36,7 @@ func TestPods(t *testing.T) {
 				{"graceful termination", podGraceful}, {"killed after grace", podKilled}, {"deleted by force", podForced},
 				{"active deadline", podDeadline}, {"other image", podOtherImage}, {"unsupported", podUnsupported},
 				{"working directory", podWorkingDir}, {"termination message from log", podMessageFromLog},
-				{"Indexed Job", jobIndexed}, {"Deployment", deployment},
+				{"Indexed Job", jobIndexed}, {"Deployment", deployment}, {"StatefulSet", statefulSet}, {"restricted", restricted},
 			} {
 				t.Run(c.name, func(t *testing.T) { c.test(shared.in(t)) })
 			}

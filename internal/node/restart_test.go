@@ -29,7 +29,10 @@ import (
 // childVariable makes the test binary a node of its own, which a test can kill as a power cut would.
 const childVariable = "FATHOM_TEST_NODE"
 
-type childOptions struct{ Dir, Kubeconfig, Isolation, RuncPath, KeepPath string }
+type childOptions struct {
+	Dir, Kubeconfig, Isolation, RuncPath, KeepPath string
+	Forwards                                       []node.Forward
+}
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childVariable); text != "" {
@@ -49,7 +52,7 @@ func runChild(text string) {
 	fail(json.Unmarshal([]byte(text), &o))
 	config, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
 	fail(err)
-	_, err = node.Start(context.Background(), node.Options{Name: testenv.NodeName, Dir: o.Dir, RESTConfig: config, Isolation: o.Isolation, RuncPath: o.RuncPath, KeepPath: o.KeepPath})
+	_, err = node.Start(context.Background(), node.Options{Name: testenv.NodeName, Dir: o.Dir, RESTConfig: config, Isolation: o.Isolation, RuncPath: o.RuncPath, KeepPath: o.KeepPath, HostForwards: o.Forwards})
 	fail(err)
 	fmt.Println("ready")
 	select {}
@@ -58,7 +61,7 @@ func runChild(text string) {
 // startChild runs a node in a process of its own; kill ends it with SIGKILL.
 func (c *cluster) startChild() (kill func()) {
 	c.Helper()
-	text, err := json.Marshal(childOptions{c.options.Dir, c.env.Kubeconfig("node"), c.options.Isolation, c.options.RuncPath, c.options.KeepPath})
+	text, err := json.Marshal(childOptions{c.options.Dir, c.env.Kubeconfig("node"), c.options.Isolation, c.options.RuncPath, c.options.KeepPath, c.options.HostForwards})
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -234,6 +237,12 @@ func (c *cluster) adoption(way string, end func()) {
 	old, now := before.Status.ContainerStatuses[0], after.Status.ContainerStatuses[0]
 	if now.ContainerID != old.ContainerID || now.RestartCount != 0 || !now.State.Running.StartedAt.Equal(&old.State.Running.StartedAt) || after.Status.PodIP != before.Status.PodIP {
 		c.Errorf("%s: before\n%safter\n%s", way, describe(before), describe(after))
+	}
+	if c.sandboxed() { // names and the way to the host
+		script := fmt.Sprintf("grep -q kubernetes.default.svc /etc/hosts && exec 3<>/dev/tcp/kubernetes.default.svc/%d && echo reached", c.options.HostForwards[0].Port)
+		if out := c.exec(name("goes-on"), "/bin/bash -c '"+script+"'"); out != "reached\n" {
+			c.Errorf("%s: the Kubernetes API from the pod: %q", way, out)
+		}
 	}
 	if out := c.exec(name("goes-on"), "echo still here; test -d /shared && echo with its volume"); out != "still here\nwith its volume\n" {
 		c.Errorf("%s: exec: %q", way, out)

@@ -275,7 +275,7 @@ func TestKillAndResume(t *testing.T) {
 	}
 }
 
-// checkAttempts: one run a version, each ended well, and the slow one, which was interrupted, by another attempt.
+// checkAttempts: one run a version, each ended well. The slow one, during which Fathom was killed, went on meanwhile.
 func (f *fathom) checkAttempts(t *testing.T) {
 	t.Helper()
 	var list []struct {
@@ -295,8 +295,8 @@ func (f *fathom) checkAttempts(t *testing.T) {
 	if len(list) != 2*len(graphNames) {
 		t.Errorf("%d runs, want %d: %+v", len(list), 2*len(graphNames), list)
 	}
-	if attempts < 2 {
-		t.Errorf("the interrupted run of passed took %d attempts, want another one: %+v", attempts, list)
+	if attempts > 1 {
+		t.Errorf("the run of passed, whose pods live on, took %d attempts: %+v", attempts, list)
 	}
 }
 

@@ -14,6 +14,17 @@ import (
 	"fathom.dev/fathom/internal/fault"
 )
 
+// Permitted tells why pods cannot have a network here: some systems permit namespaces, but not the kernel settings that a
+// router needs (/proc/sys is read-only in many containers).
+func Permitted() error {
+	ns, err := NewNamespaces("probe")
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return fault.Wrap(fault.Forbidden, "node.network: kernel settings of a router", (&router{ns: ns}).settings(routing))
+}
+
 // adoptRouter takes over the router of a former run, as long as it still has its link to the host; nil otherwise.
 func adoptRouter(ns *os.File, link string, address netip.Addr) *router {
 	if ns == nil {

@@ -53,11 +53,11 @@ func openRouter(name string, gateway, address netip.Addr, subnet netip.Prefix) (
 	return r, nil
 }
 
+// routing is the kernel settings of a router that lets nobody send under another's address.
+var routing = map[string]string{"ipv4/conf/all/rp_filter": "1", "ipv4/conf/default/rp_filter": "1", "ipv4/ip_forward": "1"}
+
 func (r *router) connectHost(name string, gateway netip.Addr, subnet netip.Prefix) error {
-	if err := r.settings(map[string]string{
-		"ipv4/conf/all/rp_filter": "1", "ipv4/conf/default/rp_filter": "1", // nobody sends under another's address
-		"ipv4/ip_forward": "1",
-	}); err != nil {
+	if err := r.settings(routing); err != nil {
 		return err
 	}
 	lo, err := r.handle.LinkByName("lo")

@@ -49,12 +49,7 @@ func Permitted(runcPath string) error {
 			return fault.New(fault.Forbidden, "node.sandbox", "sandboxes need the capability %s", name)
 		}
 	}
-	ns, err := network.NewNamespaces("probe")
-	if err != nil {
-		return err
-	}
-	ns.Close()
-	return nil
+	return network.Permitted()
 }
 
 func capable(bit int) bool {
@@ -89,9 +84,6 @@ func New(o Options) (*Runtime, error) {
 	if err := os.MkdirAll(r.state, 0o700); err != nil {
 		return nil, fault.Wrap(fault.Internal, "node.sandbox", err)
 	}
-	if err := makeEtc(r.etc); err != nil {
-		return nil, fault.Wrap(fault.Internal, "node.sandbox: /etc of containers", err)
-	}
 	// Programs whose parent runc has ended become children of this process, which can then wait for them.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fault.Wrap(fault.Internal, "node.sandbox: subreaper", err)
@@ -100,7 +92,13 @@ func New(o Options) (*Runtime, error) {
 	if r.keeper = o.Keeper; r.keeper == nil {
 		r.keeper = keeper.NewLocal()
 	}
-	return r, r.openNetwork()
+	if err := r.openNetwork(); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(r.etc); err == nil && len(r.Kept()) > 0 {
+		return r, nil // pods that live on look at it
+	}
+	return r, fault.Wrap(fault.Internal, "node.sandbox: /etc of containers", makeEtc(r.etc))
 }
 
 // Level is isolation.LevelSandbox.
