@@ -51,6 +51,7 @@ var exchanges = []struct {
 	{"POST " + base + "/runs/{name}/cancel", ws + "/runs/voice-1/cancel", "", "create runs/cancel voice-1 in neurology", 204, ""},
 	{"GET " + base + "/subjects/{name}", ws + "/subjects/s1", "", "get datasets/identified s1 in neurology", 200, `"name":"voice"`},
 	{"POST /api/sessions", "/api/sessions", "", "list workspaces", 200, "/ui/login?code="},
+	{"GET /ui/workspaces/{workspace}/reports/{name}", "/ui/workspaces/neurology/reports/findings", "", "list workspaces", 200, "<title>Fathom</title>"},
 	{"GET /ui/workspaces/{workspace}/reports/{name}/{file...}", "/ui/workspaces/neurology/reports/findings/index.html", "", "get reports findings in neurology", 200, "<h1>Findings</h1>"},
 	{"GET /ui/{path...}", "/ui/workspaces/neurology/graph", "", "list workspaces", 200, "<title>Fathom</title>"},
 	{"GET /api/v1/me", "/api/v1/me", "", "list workspaces", 200, `"name":"neurology"`},

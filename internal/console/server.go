@@ -186,6 +186,8 @@ func (s *server) pageRoutes() []identity.Route {
 	return []identity.Route{
 		{Pattern: "POST /api/sessions", Action: s.anyone, Handler: s.people(s.createLink)},
 		{Pattern: "GET /ui/login", Public: "exchanges a one-time code for a session", Handler: s.login},
+		// Named, since without it the next pattern would be redirected to.
+		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}", Action: s.anyone, Handler: s.people(s.app)},
 		{Pattern: "GET /ui/workspaces/{workspace}/reports/{name}/{file...}", Action: inWorkspace("get", "reports", "", true), Handler: s.reportFile},
 		{Pattern: "GET /ui/assets/{file}", Public: "the app's program, without data", Handler: s.asset},
 		{Pattern: "GET /ui/{path...}", Action: s.anyone, Handler: s.people(s.app)},

@@ -39,6 +39,52 @@ export const pages = [
     },
     says: ["3 rows"],
   },
+  { name: "model", path: "models/parkinsons", ready: "text=roc_auc.low = ", says: ["In production since", "consent withdrawn", "holds"] },
+  { name: "model-metrics", path: "models/parkinsons/metrics?version=2&with=1", ready: "svg.plot", says: ["ROC AUC", "version 1", "than v1"] },
+  { name: "model-curves", path: "models/parkinsons/curves?version=2&with=1", ready: "svg.plot", says: ["Calibration", "Precision and recall"] },
+  {
+    name: "model-threshold",
+    path: "models/parkinsons/threshold",
+    ready: "svg.plot",
+    act: async (page) => {
+      await page.getByRole("slider").focus();
+      for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowRight");
+    },
+    says: ["0.55", "Sensitivity"],
+  },
+  { name: "model-features", path: "models/parkinsons/features", ready: "svg.plot", says: ["putamen_ratio"] },
+  { name: "model-slices", path: "models/parkinsons/slices", ready: "svg.plot", says: ["sex: F", "site: north"] },
+  { name: "model-leakage", path: "models/parkinsons/leakage", ready: "text=no finding", says: ["No subject stands on both sides"] },
+  { name: "model-training", path: "models/parkinsons/training?version=2&with=1", ready: "text=Trainings of version 2", says: ["fathom.dataset.version", "differs"] },
+  { name: "model-provenance", path: "models/parkinsons/provenance", ready: "text=inbox/voice/north-1.csv", says: ["consents v2", "environment"] },
+  { name: "model-versions", path: "models/parkinsons/versions", ready: "text=Archived", says: ["replaced by version 2", "cohort v1"] },
+  {
+    name: "model-rollback",
+    path: "models/parkinsons?version=1",
+    ready: "text=Archived",
+    act: async (page) => {
+      await page.getByRole("button", { name: "Roll back to it" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).waitFor();
+    },
+    says: ["in place of version 2", "Endpoint parkinsons switches to it"],
+  },
+  { name: "endpoint", path: "endpoints/parkinsons", ready: "text=parkinsons v2", says: ["Replicas", "Captures"] },
+  {
+    name: "endpoint-try",
+    path: "endpoints/parkinsons/try",
+    ready: "text=jitter",
+    act: async (page) => {
+      await page.getByRole("button", { name: "Predict" }).click();
+      await page.waitForSelector("text=By version 2");
+    },
+    says: ["class 1", "curl --cacert"],
+  },
+  { name: "endpoint-captured", path: "endpoints/parkinsons/captured", ready: "text=parkinsons-requests", says: ["request"] },
+  { name: "report", path: "reports/findings", ready: "text=cohort v2", says: ["Print or PDF"] },
+  { name: "workspace", path: "about", ready: "text=Who runs, who waits and why", says: ["of 8 cores"] },
+  { name: "workspace-members", path: "about/members", ready: "text=group data-stewards", says: ["steward", "What you may do here"] },
+  { name: "workspace-separation", path: "about/separation", ready: "text=default-deny", says: ["NetworkPolicies"] },
+  { name: "workspace-audit", path: "about/audit", ready: "text=get models", says: ["allowed"] },
   { name: "nowhere", path: "datasets/nobody", ready: "text=There is no dataset nobody", says: [] },
   {
     name: "search",

@@ -37,7 +37,7 @@ export function Threshold({ shown }: Looked) {
             value={threshold}
             onChange={set}
             thumbLabel="Threshold"
-            label={(v) => num(v, 2)}
+            label={(v) => v.toFixed(2)}
             marks={[{ value: usual, label: "in use" }]}
             mb="lg"
           />
