@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Text } from "@mantine/core";
+import { Stack, Text } from "@mantine/core";
 import { IconAlertTriangle, IconCheck, IconMinus } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "react-router";
+import { queries } from "../api/client";
+import { useLive } from "../api/live";
 import { when } from "../format";
+import { stateOf } from "../graph/state";
+import { Card } from "../parts/Page";
 import { Empty } from "../parts/Told";
+import { pathOf } from "../shell/places";
 import type { Looked } from "./DatasetPage";
 
 const most = 24;
 
-/** Each check in each version, oldest on the left. A version whose checks do not hold is never made, so red is what checks were before they were declared. */
+/** Each check in each version, oldest on the left. A version that breaks a check is not made: those tries stand below. */
 export function Checks({ dataset, versions }: Looked) {
+  const { workspace } = useLive();
+  const { name } = dataset.metadata;
+  const tries = useQuery(
+    queries.runs(workspace, { kind: "Dataset", name, phase: "Failed", limit: "20" }, stateOf(dataset).since ?? ""),
+  );
   const shown = versions.slice(0, most).reverse();
   const names = [...new Set(shown.flatMap((v) => v.summary?.report.checks?.map((c) => c.check) ?? []))];
   if (names.length === 0) {
@@ -19,9 +31,10 @@ export function Checks({ dataset, versions }: Looked) {
       </Empty>
     );
   }
+  const broken = shown.some((v) => v.summary?.report.checks?.some((c) => !c.passed));
   const failing = dataset.status.conditions?.find((c) => c.type === "Ready" && c.reason === "Failed");
   return (
-    <>
+    <Stack gap="md">
       {failing && (
         <Text size="sm" mb="sm" role="alert" style={{ color: "var(--failed)" }}>
           The next version was not made: {failing.message}
@@ -37,7 +50,7 @@ export function Checks({ dataset, versions }: Looked) {
                   v{v.number}
                 </th>
               ))}
-              <th>What did not hold</th>
+              {broken && <th>What did not hold</th>}
             </tr>
           </thead>
           <tbody>
@@ -60,13 +73,32 @@ export function Checks({ dataset, versions }: Looked) {
                       )}
                     </td>
                   ))}
-                  <td className="quiet">{last?.message}</td>
+                  {broken && <td className="quiet">{last?.message}</td>}
                 </tr>
               );
             })}
           </tbody>
         </table>
       </section>
-    </>
+      {tries.data?.runs && tries.data.runs.length > 0 && (
+        <Card title="Tries that made no version" pad={false}>
+          <table className="plain">
+            <tbody>
+              {tries.data.runs.map((r) => (
+                <tr key={r.uid}>
+                  <td style={{ whiteSpace: "nowrap" }}>{when(r.finished)}</td>
+                  <td>
+                    <Link className="link" to={pathOf(workspace, "Run", r.name)}>
+                      {r.name}
+                    </Link>
+                  </td>
+                  <td>{r.message}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Card>
+      )}
+    </Stack>
   );
 }

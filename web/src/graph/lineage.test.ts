@@ -120,3 +120,27 @@ test("time travel: versions at a moment, and what a version was made from", () =
     ["Dataset/voice", 1],
   ]);
 });
+
+test("what failed, was refused or awaits a person says what to do", () => {
+  const told = (reason: string, spec: object, status: object = {}) => {
+    const objects = applied(study, {
+      set: [
+        object("Model", "m", { data: { dataset: "cohort", target: "y" }, train: {}, ...spec }, reason, status),
+        {
+          kind: "ModelVersion",
+          metadata: { name: "m-2" },
+          spec: { model: "m", number: 2 },
+          status: { stage: "AwaitingApproval" },
+        } as unknown as Obj,
+      ],
+    });
+    const g = graphOf(objects);
+    return explain(g.nodes.find((n) => n.id === "Model/m")!, g, objects).next.join(" ");
+  };
+  expect(told("AwaitingApproval", { promote: { approval: { role: "admin" } } }, { promoted: 1 })).toMatch(
+    /Version 2 keeps all rules.*role admin.*version 1 stays/,
+  );
+  expect(told("Refused", {}, { promoted: 1 })).toMatch(/Version 1 stays in production.*judged anew/);
+  expect(told("Failed", {})).toMatch(/fathom retry model m.*keep their last version: endpoint e/);
+  expect(told("Invalid", {})).toMatch(/Correct the declaration/);
+});
