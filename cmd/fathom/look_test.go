@@ -72,6 +72,29 @@ func TestTimeLeft(t *testing.T) {
 	}
 }
 
+// TestMeter tells files, bytes and the time that is left; it is silent where nobody looks.
+func TestMeter(t *testing.T) {
+	begin := time.Unix(1000, 0)
+	m := meter{begin: begin, files: 4, total: 4 << 20}
+	if _, err := m.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	m.file()
+	if got := m.says(begin.Add(20 * time.Second)); got != "1 of 4 files, 1.0 MiB of 4.0 MiB, about 60s left" {
+		t.Errorf("it says %q", got)
+	}
+	if got := (&meter{files: 1}).says(begin); got != "0 of 1 files, 0 bytes of 0 bytes" {
+		t.Errorf("of an empty file it says %q", got)
+	}
+	var out strings.Builder
+	m.out = &out
+	m.show(begin.Add(time.Hour))
+	m.show(begin.Add(time.Hour + time.Millisecond))
+	if strings.Count(out.String(), "\r") != 1 {
+		t.Errorf("it draws %q", out.String())
+	}
+}
+
 // TestSame: who follows is not told that what an object waits for went from one state to the next.
 func TestSame(t *testing.T) {
 	waits := line{Kind: "Dataset", Name: "c", State: "Waiting", Message: "waits for dataset a: Waiting, dataset b: Running"}
@@ -201,6 +224,8 @@ func TestLookVerbs(t *testing.T) {
 		}
 	}
 	w.want(0, "client: v0", "version", "--client", "-o", "yaml")
+	w.answers["POST"+ws+"/sql"] = "{\"age\":3}\n{\"age\":4}\n"
+	w.want(0, "- age: 3\n- age: 4\n", "sql", "select", "-o", "yaml", "-n", "neurology")
 	w.want(0, "phase: Succeeded", "run", "voice-1", "-o", "yaml", "-n", "neurology")
 }
 

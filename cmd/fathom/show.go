@@ -139,16 +139,15 @@ func (c *connection) showModel(ctx context.Context, w io.Writer, m *v1alpha1.Mod
 			declared = v.Spec.Number
 		}
 	}
-	t := table(w)
-	fmt.Fprintf(t, "  METRIC\tVALUE\t95 %% INTERVAL\t(version %d)\n", declared)
+	rows := [][]string{{"  METRIC", "VALUE", "95 % INTERVAL", fmt.Sprintf("(version %d)", declared)}}
 	for _, metric := range m.Status.Metrics {
 		interval := ""
 		if metric.Low != "" {
 			interval = fmt.Sprintf("%s to %s", metric.Low, metric.High)
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t\n", metric.Name, metric.Value, interval)
+		rows = append(rows, []string{"  " + metric.Name, metric.Value, interval, ""})
 	}
-	if err := t.Flush(); err != nil {
+	if err := (&global{output: "wide"}).rows(w, rows); err != nil {
 		return err
 	}
 	sort.Slice(list.Items, func(i, j int) bool { return list.Items[i].Spec.Number < list.Items[j].Spec.Number })

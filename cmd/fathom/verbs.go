@@ -3,14 +3,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
-	"os"
-	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,68 +19,6 @@ import (
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
 )
-
-func newPut(g *global) *cobra.Command {
-	return &cobra.Command{
-		Use:     "put FILE_OR_FOLDER... TARGET/",
-		Short:   "Put files into the workspace's bucket, where datasets read them",
-		Example: "  fathom put visits/*.csv inbox/voice/",
-		Args:    cobra.MinimumNArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.in(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if err := c.waitForWorkspace(cmd.Context(), c.workspace); err != nil { // it may have been declared just now
-				return err
-			}
-			target := strings.Trim(args[len(args)-1], "/")
-			count := 0
-			for _, source := range args[:len(args)-1] {
-				n, err := c.putTree(cmd, source, target)
-				if err != nil {
-					return err
-				}
-				count += n
-			}
-			return g.printed(cmd.OutOrStdout(), map[string]any{"files": count, "bucket": c.workspace, "target": target},
-				"%d files put into %s/%s", count, c.workspace, target)
-		},
-	}
-}
-
-// putTree uploads a file, or what is below a folder.
-func (c *connection) putTree(cmd *cobra.Command, source, target string) (int, error) {
-	count := 0
-	err := filepath.WalkDir(source, func(file string, d os.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return fault.New(fault.NotFound, "put", "there is no file or folder %s", file)
-		}
-		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
-			return err
-		}
-		relative, err := filepath.Rel(source, file)
-		if err != nil {
-			return err
-		}
-		if relative == "." {
-			relative = filepath.Base(source)
-		}
-		f, err := os.Open(file)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		count++
-		key := (&url.URL{Path: path.Join(target, filepath.ToSlash(relative))}).EscapedPath()
-		answer, err := c.call(cmd.Context(), "PUT", c.path("/objects/%s", key), f)
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		return answer.Close()
-	})
-	return count, err
-}
 
 func newLogs(g *global) *cobra.Command {
 	var follow bool
@@ -135,6 +70,9 @@ func newSQL(g *global) *cobra.Command {
 				return err
 			}
 			defer body.Close()
+			if g.output == "yaml" {
+				return g.rowsAsYAML(cmd.OutOrStdout(), body)
+			}
 			_, err = io.Copy(cmd.OutOrStdout(), body)
 			return err
 		},
@@ -142,6 +80,20 @@ func newSQL(g *global) *cobra.Command {
 	cmd.Flags().Int64Var(&limit, "limit", 1000, "rows at most")
 	cmd.Flags().StringVar(&format, "format", "table", "table, json (one object a line) or csv")
 	return cmd
+}
+
+// rowsAsYAML turns one JSON object a line into a list.
+func (g *global) rowsAsYAML(w io.Writer, rows io.Reader) error {
+	all := []map[string]any{}
+	for decoder := json.NewDecoder(rows); ; {
+		var row map[string]any
+		if err := decoder.Decode(&row); errors.Is(err, io.EOF) {
+			return g.encode(w, all)
+		} else if err != nil {
+			return fmt.Errorf("answer: %w", err)
+		}
+		all = append(all, row)
+	}
 }
 
 func newRetry(g *global) *cobra.Command {

@@ -43,7 +43,9 @@ func (c *connection) follow(ctx context.Context, timeout time.Duration, tell fun
 	begin, last, calm := time.Now(), map[string]line{}, 0
 	for {
 		lines, err := c.lines(ctx)
-		if err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return late(timeout)
+		} else if err != nil {
 			return err
 		}
 		for _, l := range lines {
@@ -66,10 +68,14 @@ func (c *connection) follow(ctx context.Context, timeout time.Duration, tell fun
 		}
 		select {
 		case <-ctx.Done():
-			return fault.New(fault.Unavailable, "status", "not everything was ready in %s", timeout)
+			return late(timeout)
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+func late(timeout time.Duration) error {
+	return fault.New(fault.Unavailable, "status", "not everything was ready in %s", timeout).WithHint("`fathom status` tells what is waited for; --timeout waits longer")
 }
 
 // teller tells a change as a line for people, or as one JSON object a line.
