@@ -148,6 +148,9 @@ func (s *server) versionFiles(ctx context.Context, v lake.Version) ([]string, er
 	var out []string
 	for _, f := range files {
 		if strings.HasSuffix(f.Path, ".parquet") && !strings.HasPrefix(f.Path, "objects/") {
+			if err := s.Lake.CheckBlob(ctx, f.Digest); err != nil {
+				return nil, err
+			}
 			out = append(out, s.Lake.BlobPath(f.Digest))
 		}
 	}

@@ -42,8 +42,8 @@ func (s *Store) PutBlob(ctx context.Context, r io.Reader, expected ref.Digest) (
 	if expected != "" && d != expected {
 		return "", n, fault.New(fault.Invalid, op, "the content is %s, not %s", d.Short(), expected.Short())
 	}
-	if s.VerifyBlob(ctx, d) == nil {
-		return d, n, nil // it was synced before it got its name
+	if s.VerifyBlob(ctx, d) == nil { // it was synced before it got its name, but perhaps not the name
+		return d, n, diskFault(op, syncDir(filepath.Dir(s.BlobPath(d))))
 	}
 	return d, n, s.keepBlob(f, d)
 }
@@ -70,7 +70,7 @@ func (s *Store) AdoptBlob(ctx context.Context, path string, expected ref.Digest)
 		return "", n, fault.New(fault.Invalid, op, "the content is %s, not %s", d.Short(), expected.Short())
 	}
 	if s.VerifyBlob(ctx, d) == nil {
-		return d, n, diskFault(op, os.Remove(path))
+		return d, n, diskFault(op, errors.Join(syncDir(filepath.Dir(s.BlobPath(d))), os.Remove(path)))
 	}
 	return d, n, s.keepBlob(f, d)
 }
@@ -97,23 +97,35 @@ func (s *Store) keepBlob(f *os.File, d ref.Digest) error {
 	return diskFault(op, syncDir(dir))
 }
 
-// OpenBlob opens a blob for reading and returns its size in bytes; NotFound when there is none. The bytes are not
-// verified: see VerifyBlob. The caller closes.
+// OpenBlob opens a blob for reading and returns its size in bytes; NotFound when there is none, Corrupt when it does not match
+// its digest: the first opening in a process reads it whole, so that damaged bytes are never served. The caller closes.
 func (s *Store) OpenBlob(ctx context.Context, d ref.Digest) (io.ReadSeekCloser, int64, error) {
+	f, info, err := s.openFile(ctx, d)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := s.verified(ctx, f, info, d); err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+func (s *Store) openFile(ctx context.Context, d ref.Digest) (*os.File, os.FileInfo, error) {
 	const op = "lake.OpenBlob"
 	if err := checkDigest(ctx, d); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	f, err := os.Open(s.BlobPath(d))
 	if err != nil {
-		return nil, 0, s.blobFault(op, d, err)
+		return nil, nil, s.blobFault(op, d, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, 0, diskFault(op, err)
+		return nil, nil, diskFault(op, err)
 	}
-	return f, info.Size(), nil
+	return f, info, nil
 }
 
 // StatBlob returns a blob's size in bytes; NotFound when there is none.
@@ -137,7 +149,7 @@ func (s *Store) BlobPath(d ref.Digest) string {
 
 // VerifyBlob reads the whole blob: Corrupt when it does not match its digest, NotFound when it is missing.
 func (s *Store) VerifyBlob(ctx context.Context, d ref.Digest) error {
-	f, _, err := s.OpenBlob(ctx, d)
+	f, _, err := s.openFile(ctx, d)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Store struct {
 	now             func() time.Time
 	atPoint         func(string) // tests stop a commit here; nil otherwise
 
+	trust      trusted
 	looking    bool     // opened by Look
 	unreadable []Damage // what Look could not open
 
