@@ -29,6 +29,10 @@ func Look(o Options) (*Store, error) {
 	db := filepath.Join(filepath.Dir(dir), "db")
 	if s.history, err = lookAt(orElse(o.HistoryPath, filepath.Join(db, "lineage.db"))); err != nil {
 		s.unreadable = append(s.unreadable, unreadableDB(orElse(o.HistoryPath, filepath.Join(db, "lineage.db")), err))
+		s.noHistory = true
+		if s.history, err = sql.Open("sqlite3", ":memory:"); err != nil { // answers every question with an error
+			return nil, fault.Wrap(fault.Internal, op, err)
+		}
 	}
 	catalog := orElse(o.CatalogPath, filepath.Join(db, "catalog.db"))
 	if s.catalog, err = lookAt(catalog); err == nil {

@@ -36,6 +36,7 @@ type Store struct {
 	trust      trusted
 	looking    bool     // opened by Look
 	unreadable []Damage // what Look could not open
+	noHistory  bool     // the history is among that
 
 	mu    sync.Mutex
 	locks map[ref.Name]chan struct{} // one writer a dataset

@@ -39,10 +39,10 @@ func (s *Store) Verify(ctx context.Context) ([]Damage, error) {
 	c := check{s: s, whole: map[ref.Digest]bool{}, told: map[ref.Digest]int{}}
 	c.found = append(c.found, s.unreadable...)
 	looks := []func(context.Context) error{c.blobs}
-	if s.history != nil && s.tables != nil {
+	if !s.noHistory && s.tables != nil {
 		looks = append(looks, c.databases, c.datasets)
 	}
-	if s.history != nil {
+	if !s.noHistory {
 		looks = append(looks, c.runs)
 	}
 	for _, look := range looks {
