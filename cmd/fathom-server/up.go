@@ -42,7 +42,7 @@ func newUp() *cobra.Command {
 	flags.IntVar(&s.doorPort, "door-port", 0, "port of the doors and pages on 127.0.0.1; 0 picks a free one and keeps it")
 	flags.IntVar(&s.s3Port, "s3-port", 0, "port of the S3 door on 127.0.0.1; 0 picks a free one and keeps it")
 	flags.StringVar(&s.isolation, "isolation", "auto", "how pods are kept apart: sandbox, process, or auto for the best that is permitted")
-	flags.StringVar(&s.witness, "audit-witness", "", "file on another disk or machine that gets each signed checkpoint of the audit log, for `fathom doctor --witness`")
+	flags.StringVar(&s.witness, "audit-witness", "", "`file` on another disk or machine that gets each signed checkpoint of the audit log, for fathom doctor --witness")
 	flags.StringVar(&s.kube.NodeName, "node-name", "local", "name of the local node")
 	return cmd
 }

@@ -102,7 +102,7 @@ func newDoctor(g *global) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&repair, "repair", false, "put right what can be without loss; Fathom must be stopped")
-	cmd.Flags().StringVar(&witness, "witness", "", "compare the audit log with this file of checkpoints, see `fathom up --audit-witness`")
+	cmd.Flags().StringVar(&witness, "witness", "", "compare the audit log with this `file` of checkpoints, which fathom up --audit-witness keeps")
 	return cmd
 }
 
