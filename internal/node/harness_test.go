@@ -51,7 +51,8 @@ func startNode(t *testing.T, level string) *cluster {
 	number := 0
 	fmt.Sscan(port, &number)
 	c.options = node.Options{
-		Name: testenv.NodeName, Dir: stateDir(t), RESTConfig: env.Node(), Isolation: level, EnvDir: stateDir(t),
+		KeepPath: os.Getenv("FATHOM_KEEP"), // without it pods end with the test
+		Name:     testenv.NodeName, Dir: stateDir(t), RESTConfig: env.Node(), Isolation: level, EnvDir: stateDir(t),
 		HostForwards: []node.Forward{{Name: "kubernetes", Port: number, Target: net.JoinHostPort("127.0.0.1", port)}},
 		ServingCert:  servingCert(t, env.Dir), Callers: []string{"fathom:kube-apiserver"}, StopGrace: 2 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
