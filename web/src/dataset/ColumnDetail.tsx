@@ -21,7 +21,7 @@ export default function ColumnDetail({ column, rows, other, names }: Props) {
   const [present, then] = [rows - column.missing, other ? sum(other) : 0];
   const edges = column.type === "time" ? (x: number) => dayOf(x * 1000) : (x: number) => num(x, 3);
   return (
-    <div style={{ padding: "6px 4px 12px" }}>
+    <section aria-label={`Distribution of ${column.name}`} style={{ padding: "6px 4px 12px" }}>
       {data.length > 0 && (
         <BarChart
           h={230}
@@ -37,7 +37,6 @@ export default function ColumnDetail({ column, rows, other, names }: Props) {
           tickLine="none"
           barChartProps={{ margin: { top: 8 }, barGap: 0, barCategoryGap: "8%" }}
           xAxisProps={{ interval: "preserveStartEnd", minTickGap: 24 }}
-          aria-label={`Distribution of ${column.name}`}
         />
       )}
       <p className="quiet" style={{ fontSize: 13, margin: "6px 8px 0" }}>
@@ -56,7 +55,7 @@ export default function ColumnDetail({ column, rows, other, names }: Props) {
         )}
         .
       </p>
-    </div>
+    </section>
   );
 }
 
