@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +16,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"fathom.dev/fathom/api/v1alpha1"
@@ -168,49 +168,84 @@ func (p *platform) setQuota(ctx context.Context, cpu string) error {
 	return p.client.Patch(ctx, w, client.MergeFrom(before))
 }
 
-// phases waits until so many runs have one of the phases.
-func phases(ctx context.Context, w watch.Interface, n int, phases ...string) error {
+// phases notes every run's phase as the API tells it, without holding the watch up.
+type phases struct {
+	mu      sync.Mutex
+	of      map[string]string
+	changed chan struct{} // closed at the next change
+}
+
+func (p *platform) phases(ctx context.Context) (*phases, func()) {
+	ctx, stop := context.WithCancel(ctx)
+	seen := &phases{of: map[string]string{}, changed: make(chan struct{})}
+	go func() {
+		for ctx.Err() == nil { // the API server ends a watch when it likes
+			w, err := p.client.Watch(ctx, &v1alpha1.RunList{}, client.InNamespace(gangWorkspace))
+			if err != nil {
+				_ = pause(ctx, 50*time.Millisecond)
+				continue
+			}
+			for e := range w.ResultChan() {
+				if r, ok := e.Object.(*v1alpha1.Run); ok {
+					seen.note(r.Name, r.Status.Phase)
+				}
+			}
+		}
+	}()
+	return seen, stop
+}
+
+func (s *phases) note(name, phase string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of[name] = phase
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// wait returns once so many runs have one of the phases.
+func (s *phases) wait(ctx context.Context, n int, wanted ...string) error {
 	limit := time.NewTimer(gangPatience)
 	defer limit.Stop()
-	seen := map[string]bool{}
-	for len(seen) < n {
+	for {
+		s.mu.Lock()
+		count, changed := 0, s.changed
+		for _, phase := range s.of {
+			if slices.Contains(wanted, phase) {
+				count++
+			}
+		}
+		s.mu.Unlock()
+		if count >= n {
+			return nil
+		}
 		select {
+		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.C:
-			return fmt.Errorf("%d of %d runs are %s after %s", len(seen), n, strings.Join(phases, " or "), gangPatience)
-		case e, open := <-w.ResultChan():
-			if !open {
-				return errors.New("the watch of runs ended")
-			}
-			if r, ok := e.Object.(*v1alpha1.Run); ok && strings.Contains(strings.Join(phases, " "), r.Status.Phase) && r.Status.Phase != "" {
-				seen[r.Name] = true
-			}
+			return fmt.Errorf("%d of %d runs are %s after %s", count, n, strings.Join(wanted, " or "), gangPatience)
 		}
 	}
-	return nil
 }
 
 func (p *platform) admitMany(ctx context.Context) (time.Duration, error) {
 	if err := p.setQuota(ctx, "1m"); err != nil {
 		return 0, err
 	}
-	w, err := p.client.Watch(ctx, &v1alpha1.RunList{}, client.InNamespace(gangWorkspace))
-	if err != nil {
-		return 0, err
-	}
-	defer w.Stop()
+	seen, stop := p.phases(ctx)
+	defer stop()
 	if err := each(gangCount, func(i int) error { return p.client.Create(ctx, gang(fmt.Sprintf("gang-%d", i))) }); err != nil {
 		return 0, err
 	}
-	if err := phases(ctx, w, gangCount, v1alpha1.RunQueued); err != nil {
+	if err := seen.wait(ctx, gangCount, v1alpha1.RunQueued); err != nil {
 		return 0, err
 	}
 	begin := time.Now()
 	if err := p.setQuota(ctx, "90k"); err != nil {
 		return 0, err
 	}
-	if err := phases(ctx, w, gangCount, v1alpha1.RunStarting, v1alpha1.RunRunning); err != nil {
+	if err := seen.wait(ctx, gangCount, v1alpha1.RunStarting, v1alpha1.RunRunning); err != nil {
 		return 0, err
 	}
 	took := time.Since(begin)
@@ -218,16 +253,13 @@ func (p *platform) admitMany(ctx context.Context) (time.Duration, error) {
 }
 
 func (p *platform) admitOne(ctx context.Context) (time.Duration, error) {
-	w, err := p.client.Watch(ctx, &v1alpha1.RunList{}, client.InNamespace(gangWorkspace))
-	if err != nil {
-		return 0, err
-	}
-	defer w.Stop()
+	seen, stop := p.phases(ctx)
+	defer stop()
 	begin := time.Now()
 	if err := p.client.Create(ctx, gang("alone")); err != nil {
 		return 0, err
 	}
-	if err := phases(ctx, w, 1, v1alpha1.RunStarting, v1alpha1.RunRunning); err != nil {
+	if err := seen.wait(ctx, 1, v1alpha1.RunStarting, v1alpha1.RunRunning); err != nil {
 		return 0, err
 	}
 	took := time.Since(begin)
@@ -236,7 +268,11 @@ func (p *platform) admitOne(ctx context.Context) (time.Duration, error) {
 
 // removeGangs deletes all runs and waits until their pods are gone as well.
 func (p *platform) removeGangs(ctx context.Context) error {
-	if err := p.client.DeleteAllOf(ctx, &v1alpha1.Run{}, client.InNamespace(gangWorkspace)); err != nil {
+	var all v1alpha1.RunList
+	if err := p.client.List(ctx, &all, client.InNamespace(gangWorkspace)); err != nil {
+		return err
+	}
+	if err := each(len(all.Items), func(i int) error { return client.IgnoreNotFound(p.client.Delete(ctx, &all.Items[i])) }); err != nil {
 		return err
 	}
 	limit := time.Now().Add(gangPatience)
@@ -259,10 +295,11 @@ func (p *platform) removeGangs(ctx context.Context) error {
 // writeMany is what the API server does at most: small objects, created by as many clients as help.
 func (p *platform) writeMany(ctx context.Context, n int) (time.Duration, error) {
 	begin := time.Now()
-	err := each(n, func(i int) error {
-		return p.client.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: gangWorkspace, Name: fmt.Sprintf("floor-%d", i)},
-			Data: map[string]string{"text": strings.Repeat("x", 1000)}})
-	})
+	small := func(i int) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: gangWorkspace, Name: fmt.Sprintf("floor-%d", i)},
+			Data: map[string]string{"text": strings.Repeat("x", 1000)}}
+	}
+	err := each(n, func(i int) error { return p.client.Create(ctx, small(i)) })
 	took := time.Since(begin)
-	return took, errors.Join(err, p.client.DeleteAllOf(ctx, &corev1.ConfigMap{}, client.InNamespace(gangWorkspace)))
+	return took, errors.Join(err, each(n, func(i int) error { return p.client.Delete(ctx, small(i)) }))
 }
