@@ -187,7 +187,7 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	used := p.watchTraffic(metrics)
 	pages, err := console.New(console.Options{
 		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("console"), Now: time.Now,
-		Client: p.objects, Lake: p.lake, Uploaded: p.uploads.Add, PutObject: p.putObject, Tables: p.steps.check, Query: p.steps.query,
+		Client: p.objects, Lake: p.lake, Uploaded: p.uploaded, PutObject: p.putObject, Tables: p.steps.check, Query: p.steps.query,
 		Log: p.runLog, Plan: p.plan, Replay: p.replay, Page: p.insightPage,
 		About: p.aboutVersion, Training: p.trainingOf, Audit: p.auditLines, Isolation: p.node.Isolation, Endpoints: infer,
 		Traffic: func(endpoint ref.Name, span time.Duration) any { return used.Of(endpoint, span) },
@@ -202,6 +202,7 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	}
 	mux.Handle(oci.Prefix, images)
 	mux.Handle(oci.TokenPath, images)
+	mux.Handle(oci.SweepPath, images)
 	mux.Handle("/runs/", stage)
 	mux.Handle("/mlflow/", track)
 	mux.Handle(gateway.Prefix, infer)

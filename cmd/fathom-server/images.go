@@ -97,5 +97,6 @@ func (p *platform) images(authenticator identity.Authenticator, authorizer ident
 	return oci.New(oci.Options{
 		Registry: p.registry, Blobs: p.lake, Tokens: p.tokens, Workspaces: p.workspaces,
 		Authenticator: authenticator, Authorizer: authorizer, Record: p.record("oci"),
+		Sweep: func(ctx context.Context, grace time.Duration, try bool) (any, error) { return p.sweep(ctx, grace, try) },
 	})
 }

@@ -43,7 +43,7 @@ func (p *platform) startOperator(ctx context.Context) error {
 		},
 		Dataset: p.datasetOptions(),
 		Model: model.Options{
-			Lake: p.lake, Uploaded: p.uploads.Check, Now: time.Now, URL: p.modelURL, Tracker: tracker{p.tracking, p.lake, time.Now},
+			Lake: p.lake, Uploaded: p.uploads.Check, Now: time.Now, URL: p.modelURL, Tracker: tracker{p.tracking, p.lake, p.shelf(), time.Now},
 		},
 		Endpoint: endpoint.Options{Now: time.Now, URL: p.endpointURL, Door: p.doorForPods, Image: podImage},
 		Report:   report.Options{Lake: p.lake, Check: p.steps.check, Uploaded: p.uploads.Check, Now: time.Now, URL: p.reportURL},
@@ -131,6 +131,11 @@ func (p *platform) environment(ctx context.Context, requirements ref.Digest) (ru
 	}
 	if state.Err != nil {
 		return run.Environment{}, state.Err
+	}
+	if state.Ready {
+		if err := p.showEnvironment(ctx, state.Digest, requirements); err != nil {
+			p.logger.Error("an environment is not shown in the registry", "digest", state.Digest, "error", err)
+		}
 	}
 	return run.Environment{Digest: state.Digest, Ready: state.Ready, Message: state.Message}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -56,6 +57,7 @@ type platform struct {
 	tracking *tracking.Store
 	registry *registry.Store
 	tokens   *identity.Tokens
+	shown    sync.Map // environments that the registry shows
 	audit    *audit.Log
 	repeats  *audit.Repeats
 	uploads  *upload.Ledger
@@ -84,7 +86,7 @@ type platform struct {
 func startPlatform(ctx context.Context, s settings) (*platform, error) {
 	p := &platform{settings: s, news: newNews(), steps: steps{binary: filepath.Join(s.binDir, "fathom-step")}}
 	for _, part := range []func(context.Context) error{
-		p.startControl, p.openStores, p.startNode, p.buildS3, p.startOperator, p.startDoors,
+		p.startControl, p.openStores, p.startNode, p.buildS3, p.startOperator, p.startDoors, p.startSweeping,
 	} {
 		if err := part(ctx); err != nil {
 			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)

@@ -19,12 +19,14 @@ import (
 type tracker struct {
 	store *tracking.Store
 	lake  *lake.Store
+	shelf shelf
 	now   func() time.Time
 }
 
 const (
 	trackerUser  = "fathom:operator"
 	tagRun       = "fathom.run"
+	tagDigest    = "fathom.digest"
 	aliasCurrent = "production"
 )
 
@@ -90,6 +92,9 @@ func (t tracker) Finish(ctx context.Context, model ref.Name, runID string, metri
 
 // Register publishes versions up to the number: the registry counts as the Model station does.
 func (t tracker) Register(ctx context.Context, model ref.Name, number int64, runID string, digest ref.Digest) error {
+	if err := t.shelf.model(ctx, model, number, runID, digest); err != nil {
+		return err
+	}
 	w, err := t.store.In(ctx, model.Workspace)
 	if err != nil {
 		return err
@@ -110,7 +115,7 @@ func (t tracker) Register(ctx context.Context, model ref.Name, number int64, run
 	}
 	_, err = w.CreateVersion(ctx, model.Name, tracking.NewVersion{
 		Source: "mlflow-artifacts:/" + folder, Run: runID, User: trackerUser,
-		Tags: []tracking.Tag{{Key: "fathom.digest", Value: string(digest)}},
+		Tags: []tracking.Tag{{Key: tagDigest, Value: string(digest)}},
 	})
 	return err
 }
@@ -121,5 +126,23 @@ func (t tracker) Promote(ctx context.Context, model ref.Name, number int64) erro
 	if err != nil {
 		return err
 	}
-	return w.SetAlias(ctx, model.Name, aliasCurrent, int(number))
+	if err := w.SetAlias(ctx, model.Name, aliasCurrent, int(number)); err != nil {
+		return err
+	}
+	err = t.shelf.production(ctx, model, number)
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	v, err := w.Version(ctx, model.Name, int(number)) // registered before there was a registry to show it in
+	if err != nil {
+		return err
+	}
+	for _, tag := range v.Tags {
+		if tag.Key == tagDigest {
+			if err := t.shelf.model(ctx, model, number, v.Run, ref.Digest(tag.Value)); err != nil {
+				return err
+			}
+		}
+	}
+	return t.shelf.production(ctx, model, number)
 }

@@ -42,8 +42,8 @@ func (s *Store) PutBlob(ctx context.Context, r io.Reader, expected ref.Digest) (
 	if expected != "" && d != expected {
 		return "", n, fault.New(fault.Invalid, op, "the content is %s, not %s", d.Short(), expected.Short())
 	}
-	if s.VerifyBlob(ctx, d) == nil { // it was synced before it got its name, but perhaps not the name
-		return d, n, diskFault(op, syncDir(filepath.Dir(s.BlobPath(d))))
+	if there, err := s.renew(ctx, d, true); there || err != nil {
+		return d, n, diskFault(op, err) // it was synced before it got its name
 	}
 	return d, n, s.keepBlob(f, d)
 }
@@ -69,8 +69,10 @@ func (s *Store) AdoptBlob(ctx context.Context, path string, expected ref.Digest)
 	if expected != "" && d != expected {
 		return "", n, fault.New(fault.Invalid, op, "the content is %s, not %s", d.Short(), expected.Short())
 	}
-	if s.VerifyBlob(ctx, d) == nil {
-		return d, n, diskFault(op, errors.Join(syncDir(filepath.Dir(s.BlobPath(d))), os.Remove(path)))
+	if there, err := s.renew(ctx, d, true); err != nil {
+		return "", n, diskFault(op, err)
+	} else if there {
+		return d, n, diskFault(op, os.Remove(path))
 	}
 	return d, n, s.keepBlob(f, d)
 }
@@ -79,7 +81,8 @@ func (s *Store) AdoptBlob(ctx context.Context, path string, expected ref.Digest)
 func (s *Store) keepBlob(f *os.File, d ref.Digest) error {
 	const op = "lake.PutBlob"
 	final := s.BlobPath(d)
-	if err := f.Chmod(0o444); err != nil {
+	now := s.now()
+	if err := errors.Join(f.Chmod(0o444), os.Chtimes(f.Name(), now, now)); err != nil {
 		return diskFault(op, err)
 	}
 	if err := f.Sync(); err != nil {
@@ -90,7 +93,10 @@ func (s *Store) keepBlob(f *os.File, d ref.Digest) error {
 	if err := makeDir(dir); err != nil {
 		return diskFault(op, err)
 	}
-	if err := os.Rename(f.Name(), final); err != nil {
+	s.sweeping.RLock()
+	err := os.Rename(f.Name(), final)
+	s.sweeping.RUnlock()
+	if err != nil {
 		return diskFault(op, err)
 	}
 	s.hook("blob-renamed")

@@ -121,6 +121,9 @@ func checkRequest(r CommitRequest) error {
 
 func (s *Store) checkFiles(ctx context.Context, m FileManifest) error {
 	for _, f := range m.Files {
+		if _, err := s.renew(ctx, f.Digest, false); err != nil { // before it is looked for: it must stay until the version names it
+			return diskFault("lake.Commit", err)
+		}
 		size, err := s.StatBlob(ctx, f.Digest)
 		if err != nil {
 			return err

@@ -42,6 +42,8 @@ func TestCrashChild(t *testing.T) {
 		commit(t, s, second(t, s))
 	case "delete":
 		err = s.Delete(context.Background(), voice)
+	case "sweep":
+		err = sweepLater(s)
 	case "loop":
 		loop(t, s)
 	}

@@ -38,6 +38,8 @@ type Store struct {
 	unreadable []Damage // what Look could not open
 	noHistory  bool     // the history is among that
 
+	sweeping sync.RWMutex // held by a sweep while it looks at a blob's time and removes it
+
 	mu    sync.Mutex
 	locks map[ref.Name]chan struct{} // one writer a dataset
 }

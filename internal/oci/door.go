@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"fathom.dev/fathom/internal/fault"
 	"fathom.dev/fathom/internal/identity"
@@ -30,6 +31,9 @@ type Options struct {
 	Record        identity.Recorder
 	// Tokens makes tokens for people.
 	Tokens *identity.Tokens
+	// Sweep removes blobs that nothing refers to and that are older than the grace period; with try it only tells. Its answer
+	// is shown as JSON.
+	Sweep func(ctx context.Context, grace time.Duration, try bool) (any, error)
 	// Workspaces are all that there are, sorted, for the catalog.
 	Workspaces func(ctx context.Context) ([]string, error)
 }
@@ -38,8 +42,8 @@ type door struct{ Options }
 
 // New builds the door. Its handler expects paths that begin with [Prefix].
 func New(opt Options) (http.Handler, error) {
-	if opt.Registry == nil || opt.Blobs == nil || opt.Workspaces == nil || opt.Tokens == nil {
-		return nil, fault.New(fault.Internal, "oci.New", "a registry, blobs, tokens and workspaces are required")
+	if opt.Registry == nil || opt.Blobs == nil || opt.Workspaces == nil || opt.Tokens == nil || opt.Sweep == nil {
+		return nil, fault.New(fault.Internal, "oci.New", "a registry, blobs, tokens, workspaces and a sweep are required")
 	}
 	d := &door{opt}
 	return identity.NewMux(d.routes(), identity.MuxOptions{
@@ -59,6 +63,7 @@ func (d *door) routes() []identity.Route {
 		{Pattern: "GET /v2/{$}", Action: list, Handler: d.base},
 		{Pattern: "GET /v2/_catalog", Action: list, Handler: answering(d.catalog)},
 		{Pattern: "POST " + TokenPath, Action: list, Handler: answering(d.token)},
+		{Pattern: "POST " + SweepPath, Action: sweepAction, Handler: answering(d.sweep)},
 	}
 	for _, line := range []struct {
 		method, verb string

@@ -204,6 +204,57 @@ func TestUploadsAreBoundedAndEnd(t *testing.T) {
 	}
 }
 
+func TestWhatFathomKeeps(t *testing.T) {
+	w := newWorld(t)
+	content := "a model"
+	d, size, err := w.lake.PutBlob(t.Context(), strings.NewReader(content), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := registry.Repository{Workspace: "clinic", Name: "models/risk"}
+	for _, version := range []string{"v1", "v1", "v2"} {
+		if err := w.store.Keep(t.Context(), registry.Artifact{Repository: kept, Type: registry.TypeModel, Tag: version,
+			Annotations: map[string]string{"version": version}, Parts: []registry.Part{{Name: "model.onnx", MediaType: "a/b", Digest: d, Size: size}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, version := range []string{"v1", "v2"} {
+		if err := w.store.Move(t.Context(), kept, "production", version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := "/v2/clinic/models/risk/manifests/"
+	if got := w.want(200, "GET", "/v2/clinic/models/risk/tags/list", nil); !strings.Contains(string(got.body), `["production","v1","v2"]`) {
+		t.Errorf("tags %s", got.body)
+	}
+	production := w.want(200, "GET", path+"production", nil)
+	if v2 := w.want(200, "GET", path+"v2", nil); string(production.body) != string(v2.body) || !strings.Contains(string(v2.body), registry.TypeModel) {
+		t.Errorf("production is %s", production.body)
+	}
+	if got := w.want(200, "GET", "/v2/clinic/models/risk/blobs/"+string(d), nil); string(got.body) != content {
+		t.Errorf("the model is %q", got.body)
+	}
+	if info, err := os.Stat(w.lake.BlobPath(d)); err != nil || info.Size() != size {
+		t.Error(err)
+	}
+	own := digest.Digest(production.header.Get(contentDigest))
+	w.want(403, "DELETE", path+"v1", nil)
+	w.want(403, "DELETE", path+string(own), nil)
+	w.want(409, "DELETE", "/v2/clinic/models/risk/blobs/"+string(d), nil)
+	config := w.blob("clinic/models/risk", "{}")
+	w.want(403, "PUT", path+"v1", w.image(config), "Content-Type", v1.MediaTypeImageManifest)
+	w.want(403, "PUT", path+"v3", w.image(config), "Content-Type", v1.MediaTypeImageManifest)
+	w.want(403, "PUT", path+string(digest.FromBytes(w.image(config))), w.image(config), "Content-Type", v1.MediaTypeImageManifest)
+	signature := w.json(map[string]any{"schemaVersion": 2, "mediaType": v1.MediaTypeImageManifest, "artifactType": "application/signature", "config": config,
+		"layers": []v1.Descriptor{}, "subject": v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: own, Size: int64(len(production.body))}})
+	w.want(201, "PUT", path+string(digest.FromBytes(signature)), signature, "Content-Type", v1.MediaTypeImageManifest)
+	if got := w.want(200, "GET", "/v2/clinic/models/risk/referrers/"+string(own), nil); !strings.Contains(string(got.body), "application/signature") {
+		t.Errorf("referrers %s", got.body)
+	}
+	w.want(403, "PUT", path+"v1", signature, "Content-Type", v1.MediaTypeImageManifest)
+	w.want(202, "DELETE", path+string(digest.FromBytes(signature)), nil)
+}
+
 func TestToken(t *testing.T) {
 	w := newWorld(t)
 	var answer struct{ User, Token string }

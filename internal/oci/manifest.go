@@ -62,6 +62,9 @@ func (d *door) putManifest(w http.ResponseWriter, r *http.Request, t target) err
 	if err != nil {
 		return coded("MANIFEST_INVALID", err)
 	}
+	if err := t.repository.MayPut(m, by); err != nil {
+		return err
+	}
 	named := by.Digest
 	if named == "" {
 		named = digest.FromBytes(body)
@@ -84,6 +87,9 @@ func (d *door) putManifest(w http.ResponseWriter, r *http.Request, t target) err
 
 func (d *door) deleteManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	by, err := t.reference()
+	if err == nil {
+		err = d.Registry.MayDelete(r.Context(), t.repository, by)
+	}
 	if err == nil {
 		err = d.Registry.Delete(r.Context(), t.repository, by)
 	}

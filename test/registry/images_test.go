@@ -292,6 +292,30 @@ func TestPodsRunImages(t *testing.T) {
 	})
 }
 
+func TestCodeIsAnArtifact(t *testing.T) {
+	w := start(t)
+	dir := w.Write(map[string]string{"data.yaml": "apiVersion: fathom.dev/v1alpha1\nkind: Dataset\nmetadata: {name: numbers, namespace: clinic}\n" +
+		"spec: {from: {code: {path: ./code, command: [python3, main.py]}}}\n", "code/main.py": "print('made by code')\n"})
+	w.Fathom("apply", "-f", dir)
+	repository := w.host + "/clinic/bundles"
+	tag := w.run(false, "ls", repository)
+	if len(tag) != 64 || strings.Contains(tag, "\n") {
+		t.Fatalf("bundles are %q, want one, by the digest of its content", tag)
+	}
+	var manifest struct {
+		ArtifactType string
+		Layers       []struct{ Digest string }
+	}
+	if err := json.Unmarshal([]byte(w.run(false, "manifest", repository+":"+tag)), &manifest); err != nil || len(manifest.Layers) != 1 {
+		t.Fatalf("%+v, %v", manifest, err)
+	}
+	code := w.run(false, "blob", repository+"@"+manifest.Layers[0].Digest)
+	if manifest.Layers[0].Digest != "sha256:"+tag || !strings.Contains(code, "made by code") || manifest.ArtifactType != "application/vnd.fathom.code.v1" {
+		t.Errorf("%+v holds %.80q", manifest, code)
+	}
+	w.run(true, "delete", repository+":"+tag)
+}
+
 func TestPlainProcessesHaveNoImages(t *testing.T) {
 	w := start(t, "--isolation", "process")
 	w.pod("clinic", "image", "registry.fathom/clinic/tools/tell:v1", nil)
