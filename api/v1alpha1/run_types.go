@@ -103,6 +103,10 @@ type RunSpec struct {
 	// secret is the name of a Secret of the workspace that a trusted step sees at /fathom/secret.
 	// +optional
 	Secret string `json:"secret,omitempty"`
+	// identified says that people's code reads identified data: its log is for those who may read datasets/identified, and no line
+	// of it goes into the run's status.
+	// +optional
+	Identified bool `json:"identified,omitempty"`
 	// cancel asks to stop.
 	// +optional
 	Cancel bool `json:"cancel,omitempty"`

@@ -13,6 +13,7 @@ import (
 
 	"fathom.dev/fathom/api/v1alpha1"
 	"fathom.dev/fathom/internal/fault"
+	"fathom.dev/fathom/internal/identity"
 	"fathom.dev/fathom/internal/lake"
 	"fathom.dev/fathom/internal/ref"
 )
@@ -172,10 +173,42 @@ func (s *server) runs(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) log(w http.ResponseWriter, r *http.Request) {
+	if err := s.mayReadLog(r); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	out := &lateWriter{w: flushing{w}, contentType: "text/plain; charset=utf-8"}
 	if err := s.Log(r.Context(), nameOf(r), r.URL.Query().Get("follow") == "true", out); err != nil && !out.began {
 		s.fail(w, r, err)
 	}
+}
+
+// mayReadLog: what code prints that reads identified data may be such data.
+func (s *server) mayReadLog(r *http.Request) error {
+	name := nameOf(r)
+	var live v1alpha1.Run
+	err := s.Client.Get(r.Context(), types.NamespacedName{Namespace: name.Workspace, Name: name.Name}, &live)
+	if client.IgnoreNotFound(err) != nil {
+		return fault.Wrap(fault.Unavailable, "run "+name.Name, err)
+	}
+	identified := live.Spec.Identified
+	if err != nil {
+		ended, err := s.Lake.Run(r.Context(), name.Workspace, name.Name)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		identified = ended.Identified
+	}
+	if !identified {
+		return nil
+	}
+	user := identity.UserFrom(r.Context())
+	action := identity.Action{Verb: "get", Resource: "datasets", Subresource: "identified", Namespace: name.Workspace, Data: true}
+	decision := s.Authorizer.Authorize(r.Context(), user, action)
+	if err := s.Record(user, action, r, decision); err != nil {
+		return fault.Wrap(fault.Unavailable, "audit", err)
+	}
+	return decision
 }
 
 // flushing sends every write at once, for logs that are followed.

@@ -36,6 +36,8 @@ type RunRecord struct {
 	Started     time.Time         `json:"started"` // zero when it never started
 	Finished    time.Time         `json:"finished"`
 	Log         ref.Digest        `json:"log,omitempty"` // blob
+	// Identified: people's code read identified data, which its log may hold.
+	Identified bool `json:"identified,omitempty"`
 }
 
 // RunFilter selects runs; an empty field matches everything.

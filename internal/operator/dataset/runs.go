@@ -69,6 +69,7 @@ func (s *Station) fill(ctx context.Context, d *v1alpha1.Dataset, w *work, spec *
 	case from.Code != nil:
 		spec.Step, spec.Command = v1alpha1.StepCode, from.Code.Command
 		spec.Code, spec.Requirements = from.Code.Bundle, from.Code.Environment.Requirements
+		spec.Identified = identified(d, w, Report{})
 		return map[string]any{"dataset": d.Name, "inputs": from.Code.Inputs}, nil
 	}
 	spec.Step, spec.Command = v1alpha1.StepIngest, []string{"fathom-step", "ingest"}

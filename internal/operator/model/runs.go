@@ -189,6 +189,7 @@ func (s *Station) train(ctx context.Context, m *v1alpha1.Model, w *work, run *v1
 	train, spec := m.Spec.Train, &run.Spec
 	spec.Step, spec.Command, spec.Framework, spec.Workers = v1alpha1.StepTrain, train.Code.Command, train.Framework, train.Workers
 	spec.Code, spec.Requirements = train.Code.Bundle, train.Code.Environment.Requirements
+	spec.Identified = w.data.Status.Identified
 	spec.Resources, spec.Timeout, spec.Retries = train.Resources, train.Timeout, 1
 	if train.Retries != nil {
 		spec.Retries = *train.Retries

@@ -105,7 +105,8 @@ func record(r *v1alpha1.Run, o observation, d decision) lake.RunRecord {
 		UID: string(r.UID), Workspace: r.Namespace, Name: r.Name, Step: r.Spec.Step, ForKind: r.Spec.For.Kind, ForName: r.Spec.For.Name,
 		Fingerprint: r.Spec.Fingerprint, Code: ref.Digest(r.Spec.Code), Environment: ref.Digest(r.Status.Environment),
 		Attempt: int(o.attempt()), Phase: d.phase, Reason: d.reason, Message: d.message, Finished: o.now, Log: ref.Digest(r.Status.Log),
-		Host: map[string]string{"workers": fmt.Sprint(max(r.Spec.Workers, 1))},
+		Identified: r.Spec.Identified,
+		Host:       map[string]string{"workers": fmt.Sprint(max(r.Spec.Workers, 1))},
 	}
 	if d.phase == v1alpha1.RunSucceeded {
 		row.Output = o.report.Output

@@ -112,7 +112,9 @@ func told(o observation, f gang.Failure) *ending {
 	if e.reason == "" {
 		e.reason = ReasonExitCode
 	}
-	if e.message == "" {
+	if e.message == "" && o.run.Spec.Identified {
+		e.message = "the code reads identified data, so its last line is only in the log, for those who may read such data"
+	} else if e.message == "" {
 		e.message = lastLine(f.Tail)
 	}
 	if e.field != "" && !strings.HasPrefix("spec."+e.message, e.field) { // the message may name it already

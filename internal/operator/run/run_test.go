@@ -289,6 +289,12 @@ func TestEndings(t *testing.T) {
 		}, 0},
 		{"step explains", v1alpha1.RunFailed, "UnknownColumn", "no column x", tells(gang.Termination{Kind: fault.Invalid, Reason: "UnknownColumn", Message: "no column x", ExitCode: 1}), 1},
 		{"python exception", v1alpha1.RunStarting, ReasonRestarting, "exit code 1: ValueError: boom", tells(gang.Termination{ExitCode: 1, Tail: "Traceback\nValueError: boom\n"}), 1},
+		{"exception about identified data", v1alpha1.RunStarting, ReasonRestarting, "its last line is only in the log", func(w *world) {
+			r := w.run("r")
+			r.Spec.Identified = true
+			_ = w.c.Update(context.Background(), r)
+			tells(gang.Termination{ExitCode: 1, Tail: "KeyError: 'Ada Lovelace'\n"})(w)
+		}, 1},
 		{"no such program", v1alpha1.RunFailed, "CommandFailed", "no program", tells(gang.Termination{Kind: fault.NotFound, Reason: "CommandFailed", Message: "there is no program x", ExitCode: 127}), 1},
 		{"door was away", v1alpha1.RunStarting, ReasonRestarting, "connection refused", tells(gang.Termination{Kind: fault.Unavailable, Reason: "StagingFailed", Message: "connection refused", ExitCode: 75}), 0},
 		{"too long", v1alpha1.RunFailed, ReasonTimeout, "raise timeout", func(w *world) { w.now = w.now.Add(2 * time.Hour) }, 0},
