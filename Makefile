@@ -18,6 +18,7 @@ VERSION ?= $(shell git describe --tags --match 'v*' 2>/dev/null || echo v0.1.0-d
 LDFLAGS := -s -w -X main.version=$(VERSION) -X $(KUBE).gitVersion=v1.36.3 -X $(KUBE).gitMajor=1 -X $(KUBE).gitMinor=36
 ONNXRUNTIME_NPM := onnxruntime-node@1.30.0
 UV := uv==0.13.9
+PROTOC := grpcio-tools==1.85.1
 PACKAGES := chromium strace
 
 .DELETE_ON_ERROR:
@@ -53,9 +54,11 @@ dist: build
 	@ls -lh $(ROOT)/dist/fathom
 
 # What is generated from the kinds and from the command line's own help.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/crds docs/reference.md docs/cli docs/security.md docs/man
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/crds docs/reference.md docs/cli docs/security.md docs/man internal/oip/oippb/inference.pb.go
 
-generate: build $(TOOLS)/bin/controller-gen
+generate: build $(TOOLS)/bin/controller-gen $(TOOLS)/bin/protoc-gen-go $(TOOLS)/protoc/.done
+	$(TOOLS)/protoc/bin/python -m grpc_tools.protoc -Iinternal/oip/oippb --plugin=protoc-gen-go=$(TOOLS)/bin/protoc-gen-go \
+		--go_out=internal/oip/oippb --go_opt=paths=source_relative inference.proto
 	$(TOOLS)/bin/controller-gen object:headerFile=hack/license.go.txt paths=./api/...
 	$(TOOLS)/bin/controller-gen crd:allowDangerousTypes=true,maxDescLen=200 paths=./api/... output:crd:dir=./api/crds
 	$(TOOLS)/bin/controller-gen crd:allowDangerousTypes=true paths=./api/... output:crd:dir=$(TOOLS)/crds
@@ -94,10 +97,10 @@ test: setup build judges verify lint $(TOOLS)/bin/gotestsum
 	PATH=$(TOOLS)/bin:$$PATH FATHOM_PYTHON=$(TOOLS)/judges/bin/python FATHOM_ONNXRUNTIME=$(BIN)/libonnxruntime.so.1 FATHOM_RUNC=$(BIN)/runc \
 		$(TOOLS)/bin/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -p 2 -timeout 20m ./...
 
-$(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum) &: tools/go.mod
+$(addprefix $(TOOLS)/bin/,controller-gen protoc-gen-go staticcheck gotestsum) &: tools/go.mod
 	mkdir -p $(TOOLS)/bin
-	go -C tools build -o $(TOOLS)/bin/ sigs.k8s.io/controller-tools/cmd/controller-gen honnef.co/go/tools/cmd/staticcheck gotest.tools/gotestsum
-	touch $(addprefix $(TOOLS)/bin/,controller-gen staticcheck gotestsum)
+	go -C tools build -o $(TOOLS)/bin/ sigs.k8s.io/controller-tools/cmd/controller-gen google.golang.org/protobuf/cmd/protoc-gen-go honnef.co/go/tools/cmd/staticcheck gotest.tools/gotestsum
+	touch $(addprefix $(TOOLS)/bin/,controller-gen protoc-gen-go staticcheck gotestsum)
 
 # Other people's clients, which judge the doors and the numbers; pinned in tools/judges.txt and tools/go.mod.
 judges: $(TOOLS)/judges/.done $(TOOLS)/mlflow/.done $(TOOLS)/bin/crane $(TOOLS)/bin/oci-conformance
@@ -131,6 +134,12 @@ judges-heavy: $(TOOLS)/heavy/.done
 judges-lock: $(TOOLS)/uv/bin/uv
 	for name in judges judges-mlflow judges-heavy; do \
 		$(TOOLS)/uv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header --python-version 3.11 tools/$$name.in -o tools/$$name.txt || exit 1; done
+
+# The compiler of inference.proto, out of a Python package that carries it.
+$(TOOLS)/protoc/.done: $(TOOLS)/uv/bin/uv
+	$(TOOLS)/uv/bin/uv venv --quiet --clear --python python3 $(TOOLS)/protoc
+	UV_PYTHON_DOWNLOADS=never $(TOOLS)/uv/bin/uv pip install --quiet --only-binary :all: --python $(TOOLS)/protoc/bin/python $(PROTOC)
+	touch $@
 
 $(TOOLS)/uv/bin/uv:
 	python3 -m venv $(TOOLS)/uv

@@ -206,6 +206,7 @@ func (p *platform) handler(authenticator identity.Authenticator, authorizer iden
 	mux.Handle("/runs/", stage)
 	mux.Handle("/mlflow/", track)
 	mux.Handle(gateway.Prefix, infer)
+	mux.Handle(gateway.GRPCPrefix, infer)
 	mux.Handle("/metrics", p.metrics(metrics, authenticator, authorizer))
 	mux.Handle("/", pages)
 	return knownHosts(mux, p.hosts()), nil

@@ -219,7 +219,9 @@ func newFront(t *testing.T) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Server = httptest.NewTLSServer(h)
+	f.Server = httptest.NewUnstartedServer(h)
+	f.EnableHTTP2 = true // gRPC
+	f.StartTLS()
 	t.Cleanup(f.Close)
 	return f
 }
@@ -294,6 +296,91 @@ func TestTriton(t *testing.T) {
 			t.Fatalf("line %d: %v", i, line)
 		}
 	}
+}
+
+// TestTritonGRPC asks the same models through the gRPC client, all datatypes, typed and raw, and its mistakes.
+func TestTritonGRPC(t *testing.T) {
+	python := os.Getenv("FATHOM_PYTHON")
+	if python == "" {
+		python, _ = filepath.Abs(filepath.Join("..", "..", ".tools", "judges", "bin", "python"))
+	}
+	if err := exec.CommandContext(t.Context(), python, "-c", "import tritonclient.grpc").Run(); err != nil {
+		t.Skipf("needs a Python with tritonclient[grpc]: set FATHOM_PYTHON (%v)", err)
+	}
+	s, f := newShop(t), newFront(t)
+	for _, model := range []string{"echo", "softmax"} {
+		address, stop := s.serve(model, "1")
+		defer stop()
+		f.set(model, 1, address)
+	}
+	out, err := exec.CommandContext(t.Context(), python, filepath.Join("testdata", "serve_grpc.py"), f.Listener.Addr().String(),
+		certificate(t, f.Server)).CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "ok" {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	lines := f.captured(t, "softmax")
+	if len(lines) != 200 { // two answered requests of 100 rows
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, line := range lines {
+		for _, column := range []string{"age", "weight", "p_no", "p_yes"} {
+			if line[column] == nil || line[column] != lines[i%100][column] {
+				t.Fatalf("line %d: %v is not %v", i, line, lines[i%100])
+			}
+		}
+	}
+}
+
+// TestSchemathesis lets schemathesis ask, from the published description alone, what nobody thinks of: no answer is a server's error, and
+// each has a documented status, type and shape. The names of the model and its version are told, else nothing would be asked of it.
+func TestSchemathesis(t *testing.T) {
+	python := os.Getenv("FATHOM_PYTHON")
+	if python == "" {
+		python, _ = filepath.Abs(filepath.Join("..", "..", ".tools", "judges", "bin", "python"))
+	}
+	st := filepath.Join(filepath.Dir(python), "schemathesis")
+	if _, err := os.Stat(st); err != nil {
+		t.Skipf("needs schemathesis: set FATHOM_PYTHON (%v)", err)
+	}
+	s, f := newShop(t), newFront(t)
+	address, stop := s.serve("softmax", "1")
+	defer stop()
+	f.set("softmax", 1, address)
+	described := strings.ReplaceAll(f.description(t, "softmax"), `"maxLength": 128`, `"enum": ["m", "other"]`)
+	described = strings.ReplaceAll(described, `"maxLength": 32`, `"enum": ["1", "9"]`)
+	schema := filepath.Join(t.TempDir(), "openapi.json")
+	if err := os.WriteFile(schema, []byte(described), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Values that fit the description rarely fit the model: refusing them is right.
+	cmd := exec.CommandContext(t.Context(), st, "run", schema, "--url", f.URL+"/endpoints/w/softmax", "--header", "Authorization: Bearer ada",
+		"--tls-verify", certificate(t, f.Server), "--exclude-checks", "positive_data_acceptance", "--phases", "coverage,fuzzing", "--max-examples", "40", "--seed", "1", "--max-time", "40",
+		"--generation-database", "none", "--no-color", "--report-dir", t.TempDir())
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "Tested: 9") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// description is what an endpoint says about itself.
+func (f *front) description(t *testing.T, endpoint string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL+"/endpoints/w/"+endpoint+"/v2/openapi.json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer ada")
+	response, err := f.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(text), `"url": "/endpoints/w/`+endpoint+`"`) {
+		t.Fatalf("%s %v\n%s", response.Status, err, text)
+	}
+	return string(text)
 }
 
 // TestServeSwitch changes versions of a real model under load; the old server is stopped as Kubernetes does it.

@@ -150,7 +150,7 @@ func TestEveryRoute(t *testing.T) {
 	}
 	w.want("", "GET", "/healthz", "", 200, "ok")
 	w.want("ada", "GET", "/api/nowhere", "", 404, "there is no GET /api/nowhere")
-	w.want("ada", "DELETE", ws+"/bundles", "", 404, "there is no DELETE")
+	w.want("ada", "DELETE", ws+"/bundles", "", 405, "there is no DELETE")
 }
 
 func TestSQL(t *testing.T) {

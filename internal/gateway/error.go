@@ -10,11 +10,17 @@ import (
 )
 
 // fail writes {"error": "…"}, as the protocol has it. What went wrong inside is not told.
-func fail(w http.ResponseWriter, _ *http.Request, err error) {
+func fail(w http.ResponseWriter, r *http.Request, err error) {
 	kind := fault.KindOf(err)
 	message := err.Error()
 	if kind == fault.Internal || kind == fault.Corrupt {
 		message = "internal error"
+	}
+	if isGRPC(r) {
+		w.Header().Set("Content-Type", "application/grpc")
+		grpcStatus(w.Header(), "", grpcCode(kind), message)
+		w.WriteHeader(http.StatusOK)
+		return
 	}
 	body, err := json.Marshal(map[string]string{"error": message})
 	if err != nil { // unreachable: strings always marshal

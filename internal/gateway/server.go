@@ -128,6 +128,7 @@ func (g *gateway) routes() []identity.Route {
 	const base = Prefix + "{workspace}/{endpoint}/v2"
 	routes := []identity.Route{
 		{Pattern: "GET " + base, Handler: g.forward, Action: action("get")},
+		{Pattern: "GET " + base + "/openapi.json", Handler: g.describe, Action: action("get")},
 		{Pattern: "GET " + base + "/health/live", Handler: g.live, Action: action("get")},
 		{Pattern: "GET " + base + "/health/ready", Handler: g.ready, Action: action("get")},
 	}
@@ -138,7 +139,7 @@ func (g *gateway) routes() []identity.Route {
 			identity.Route{Pattern: "POST " + model + "/infer", Handler: g.infer, Action: action("create")},
 		)
 	}
-	return routes
+	return append(routes, g.grpcRoutes()...)
 }
 
 // action maps every request to endpoints/predict of the endpoint in its path; predicting is an access to data.

@@ -199,7 +199,7 @@ func TestPathsAndOrigins(t *testing.T) {
 		{name: "double slash", method: "GET", path: "/files//proc/self/root", want: 400},
 		{name: "dot", method: "GET", path: "/files/./a", want: 400},
 		{name: "no such route", method: "GET", path: "/nothing", want: 404},
-		{name: "no such method", method: "DELETE", path: "/who", want: 404},
+		{name: "no such method", method: "DELETE", path: "/who", want: 405},
 		{name: "own page", method: "POST", path: "/who", header: [2]string{"Sec-Fetch-Site", "same-origin"}, want: 200},
 		{name: "other site's page", method: "POST", path: "/who", header: [2]string{"Sec-Fetch-Site", "cross-site"}, want: 403},
 		{name: "other site's origin", method: "POST", path: "/who", header: [2]string{"Origin", "https://evil.example"}, want: 403},

@@ -68,9 +68,7 @@ func NewMux(routes []Route, opt MuxOptions) (http.Handler, error) {
 			return nil, err
 		}
 	}
-	m.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		m.fail(w, r, fault.New(fault.NotFound, "route", "there is no %s %s", r.Method, r.URL.Path))
-	})
+	m.mux.HandleFunc("/", m.nowhere)
 	return m, nil
 }
 
@@ -111,6 +109,32 @@ func (m *guardedMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m.mux.ServeHTTP(w, r)
+}
+
+// nowhere answers what is not in the table: 404, or 405 where another method is.
+func (m *guardedMux) nowhere(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		other := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := m.mux.Handler(other); pattern != "" && pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		w = &notAllowed{w}
+	}
+	m.fail(w, r, fault.New(fault.NotFound, "route", "there is no %s %s", r.Method, r.URL.Path))
+}
+
+// notAllowed turns a door's 404 into 405.
+type notAllowed struct{ http.ResponseWriter }
+
+func (w *notAllowed) WriteHeader(status int) {
+	if status == http.StatusNotFound {
+		status = http.StatusMethodNotAllowed
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // CleanPath returns Invalid for a decoded URL path that tries to climb or to hide: a "." or ".." part, also when

@@ -214,7 +214,7 @@ func TestMetadata(t *testing.T) {
 		{"/v2/models/m/versions/3/ready", 200, ""},
 		{"/v2/models/m/versions/4/ready", 404, "only"},
 		{"/v2/models/other", 404, "only"},
-		{"/v2/models/m/infer", 404, "there is no GET"},
+		{"/v2/models/m/infer", 405, "there is no GET"},
 		{"/v2/models/../models/m", 400, "path"},
 		{"/metrics", 200, "fathom_inference_requests_total"},
 	}

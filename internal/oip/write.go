@@ -34,7 +34,7 @@ func AppendResponse(dst []byte, a *Response, binary func(output string) bool) (m
 		dst = appendHead(dst, t)
 		if binary(t.Name) {
 			before := len(raw)
-			isRaw, raw = true, appendRaw(raw, t)
+			isRaw, raw = true, AppendRaw(raw, t)
 			dst = append(dst, `,"parameters":{"binary_data_size":`...)
 			dst = strconv.AppendInt(dst, int64(len(raw)-before), 10)
 			dst = append(dst, `}}`...)
@@ -164,8 +164,8 @@ func appendUints[T uint8 | uint16 | uint32 | uint64](dst []byte, values []T) []b
 	return dst
 }
 
-// appendRaw writes the values as little-endian bytes.
-func appendRaw(dst []byte, t Tensor) []byte {
+// AppendRaw writes a tensor's values as little-endian bytes.
+func AppendRaw(dst []byte, t Tensor) []byte {
 	if texts, ok := t.Data.([]string); ok {
 		for _, s := range texts {
 			dst = binary.LittleEndian.AppendUint32(dst, uint32(len(s)))

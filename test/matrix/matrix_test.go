@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"fathom.dev/fathom/internal/gateway"
 	"fathom.dev/fathom/internal/mlflow"
 	"fathom.dev/fathom/internal/s3"
 	"fathom.dev/fathom/test/platform"
@@ -35,6 +36,8 @@ func TestMatrix(t *testing.T) {
 	t.Run("doors", func(t *testing.T) { compare(t, "doors.csv", w.doors(t)) })
 	t.Run("objects", func(t *testing.T) { compare(t, "objects.csv", w.objects(t)) })
 	t.Run("kubernetes", func(t *testing.T) { compare(t, "kubernetes.csv", w.kubernetes(t)) })
+	t.Run("websockets", func(t *testing.T) { w.webSockets(t) })
+	t.Run("methods", func(t *testing.T) { w.wrongMethods(t) })
 	t.Run("headers", func(t *testing.T) { w.headers(t) })
 	t.Run("api", func(t *testing.T) { w.api(t) })
 	t.Run("copy", func(t *testing.T) { w.copyOut(t) })
@@ -119,6 +122,10 @@ func (w *world) doors(t *testing.T) [][]string {
 			line := []string{door, route.Pattern}
 			for _, c := range w.certified {
 				method, path := address(route.Pattern)
+				if strings.HasPrefix(path, gateway.GRPCPrefix) {
+					line = append(line, w.grpc(t, c, path))
+					continue
+				}
 				line = append(line, verdict(t, c.name+" "+method+" "+path, w.ask(t, c, method, path, nil)))
 			}
 			table = append(table, line)
