@@ -23,5 +23,5 @@ func (g *gateway) describe(w http.ResponseWriter, r *http.Request) {
 	head.Set("Content-Type", "application/json")
 	head["X-Content-Type-Options"] = nosniff
 	prefix := Prefix + r.PathValue("workspace") + "/" + r.PathValue("endpoint") // names without a sign that JSON escapes
-	_, _ = w.Write([]byte(strings.Replace(openapi, "{prefix}", prefix, 1)))      // nobody is left to tell
+	_, _ = w.Write([]byte(strings.Replace(openapi, "{prefix}", prefix, 1)))     // nobody is left to tell
 }
