@@ -94,7 +94,7 @@ func TestSealing(t *testing.T) {
 		}
 		if i%5 == 4 { // ten rows
 			s.prod()
-			await(t, func() bool { return len(lines(t, s)) == 2*(i+1) })
+			await(t, s, func() bool { return len(lines(t, s)) == 2*(i+1) })
 		}
 	}
 	if err := s.Close(); err != nil {
@@ -116,11 +116,31 @@ func TestSealing(t *testing.T) {
 	}
 }
 
-// await polls for what the writer does.
-func await(t *testing.T, done func() bool) {
+// await waits for what the writer does, and looks after each of its passes.
+func await(t *testing.T, s *Store, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	late := false
+	patience := time.AfterFunc(10*time.Second, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.changed.Broadcast()
+	})
+	defer patience.Stop()
+	for {
+		s.mu.Lock()
+		seen := s.passes
+		s.mu.Unlock()
+		if done() {
+			return
+		}
+		s.mu.Lock()
+		for s.passes == seen && !late {
+			s.changed.Wait()
+		}
+		given := late
+		s.mu.Unlock()
+		if given {
 			t.Fatal("waited in vain")
 		}
 	}
@@ -135,13 +155,13 @@ func TestAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.prod()
-	await(t, func() bool { _, err := os.Stat(filepath.Join(s.dir(endpoint), growing(1))); return err == nil })
+	await(t, s, func() bool { _, err := os.Stat(filepath.Join(s.dir(endpoint), growing(1))); return err == nil })
 	if n := len(lines(t, s)); n != 0 {
 		t.Errorf("%d lines before their time", n)
 	}
 	now.Add(int64(time.Minute))
 	s.prod()
-	await(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return !s.writing })
+	await(t, s, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return !s.writing })
 	if n := len(lines(t, s)); n != 1 {
 		t.Errorf("%d lines", n)
 	}
@@ -182,7 +202,7 @@ func TestDiskFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.prod()
-	await(t, func() bool { return lost.Load() == 3 })
+	await(t, s, func() bool { return lost.Load() == 3 })
 	if err := os.Remove(blocked); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +210,7 @@ func TestDiskFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.prod()
-	await(t, func() bool { return len(lines(t, s)) == 2 })
+	await(t, s, func() bool { return len(lines(t, s)) == 2 })
 }
 
 func TestRemove(t *testing.T) {

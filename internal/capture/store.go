@@ -52,6 +52,7 @@ type Store struct {
 	writing bool                  // the writer runs
 	changed *sync.Cond            // the writer has ended, or an endpoint is removed
 	closed  bool
+	passes  uint64 // of the writer
 }
 
 // log is one endpoint's traffic.

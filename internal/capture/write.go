@@ -120,6 +120,7 @@ func (s *Store) publish(jobs []*job, closing bool) (done bool) {
 	if done {
 		s.writing = false
 	}
+	s.passes++
 	s.changed.Broadcast()
 	return done
 }

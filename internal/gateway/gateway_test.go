@@ -47,6 +47,7 @@ type backends struct {
 
 func (b *backends) get(name ref.Name) (Target, bool) {
 	b.asked.Add(1)
+	defer tell()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t, found := b.targets[name]
@@ -326,6 +327,7 @@ func TestLeastLoaded(t *testing.T) {
 		defer slow.Add(-1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
+		tell()
 		<-release
 		echo("slow")(w, r)
 	})

@@ -41,23 +41,45 @@ func (f *fixture) load(clients int, stop <-chan struct{}) (wait func() (sent, fa
 	return func() (int64, int64) { wg.Wait(); return sent.Load(), failed.Load() }
 }
 
-// count counts what a replica answers, and tells when it has answered n more.
+// count counts what a replica answers, and tells of it.
 type count struct {
 	atomic.Int64
 	h http.HandlerFunc
 }
 
-func (c *count) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.Add(1); c.h(w, r) }
+func (c *count) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.Add(1)
+	tell()
+	c.h(w, r)
+}
 
-// await polls a condition that other goroutines bring about.
+// happened is told by the stand-ins: a replica was asked, or the gateway asked where requests go, as it does while some wait.
+var happened = sync.NewCond(&sync.Mutex{})
+
+func tell() {
+	happened.L.Lock()
+	defer happened.L.Unlock()
+	happened.Broadcast()
+}
+
+// await waits for a condition that other goroutines bring about, and looks whenever something happened.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	late := false
+	patience := time.AfterFunc(10*time.Second, func() {
+		happened.L.Lock()
+		defer happened.L.Unlock()
+		late = true
+		happened.Broadcast()
+	})
+	defer patience.Stop()
+	happened.L.Lock()
+	defer happened.L.Unlock()
 	for !done() {
-		if time.Now().After(deadline) {
+		if late {
 			t.Fatalf("waited in vain: %s", what)
 		}
-		time.Sleep(time.Millisecond)
+		happened.Wait()
 	}
 }
 
