@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -205,7 +204,7 @@ func whatThereIs(resource string) string {
 	case "workspaces":
 		return "`kubectl get workspaces` lists them"
 	}
-	return fmt.Sprintf("see `fathom status`, or name another workspace with -n")
+	return "see `fathom status`, or name another workspace with -n"
 }
 
 // inner are names of our functions, with which errors begin; they tell people nothing.

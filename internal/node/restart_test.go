@@ -186,7 +186,7 @@ func TestAdoption(t *testing.T) {
 			c := first.in(t)
 			c.options.KeepPath = keepPath(t)
 			for _, way := range []string{"killed", "stopped"} {
-				end := func() {}
+				var end func()
 				if way == "killed" {
 					end = c.startChild()
 				} else {

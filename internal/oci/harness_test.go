@@ -92,7 +92,7 @@ func newWorld(t *testing.T) *world {
 	}
 	h, err := New(Options{
 		Registry: w.store, Blobs: w.lake, Authenticator: tokens.Before(who{}), Authorizer: who{}, Tokens: tokens,
-		Sweep: func(context.Context, time.Duration, bool) (any, error) { return map[string]int{"removed": 3}, nil },
+		Sweep:      func(context.Context, time.Duration, bool) (any, error) { return map[string]int{"removed": 3}, nil },
 		Workspaces: func(context.Context) ([]string, error) { return []string{"clinic", "elsewhere"}, nil },
 	})
 	if err != nil {
