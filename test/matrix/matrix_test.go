@@ -162,6 +162,9 @@ func (w *world) send(t *testing.T, c caller, method, path, body string, headers 
 	if err != nil {
 		t.Fatal(err)
 	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}

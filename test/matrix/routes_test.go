@@ -72,7 +72,7 @@ func routes(t *testing.T) map[string][]identity.Route {
 	defer images.Close()
 	doors := map[string][]identity.Route{
 		"oci": table(oci.New(oci.Options{Authenticator: stub{}, Authorizer: stub{}, Registry: images, Blobs: stub{}, Tokens: &identity.Tokens{},
-			Sweep: func(context.Context, time.Duration, bool) (any, error) { return nil, nil },
+			Sweep:      func(context.Context, time.Duration, bool) (any, error) { return nil, nil },
 			Workspaces: func(context.Context) ([]string, error) { return nil, nil }})),
 		"console": table(console.New(console.Options{Authenticator: stub{}, Authorizer: stub{}})),
 		"gateway": table(gateway.New(gateway.Options{Authenticator: stub{}, Authorizer: stub{},
