@@ -190,8 +190,11 @@ func (p *platform) openStores(context.Context) error {
 	}
 	p.onStop(func(context.Context) error { return p.captured.Close() })
 	p.sources = source.New(p.path("lake", "objects"))
-	p.envs, err = environment.New(environment.Options{Dir: p.path("envs"), Tools: p.path("tools")})
-	return err
+	if p.envs, err = environment.New(environment.Options{Dir: p.path("envs"), Tools: p.path("tools")}); err != nil {
+		return err
+	}
+	p.onStop(func(context.Context) error { p.envs.Settled(); return nil })
+	return nil
 }
 
 // startNode listens for the doors and starts the node, whose pods reach them through its forwards.

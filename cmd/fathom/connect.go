@@ -51,10 +51,11 @@ func defaultState() string {
 
 // connection reaches the Kubernetes API and Fathom's doors as the kubeconfig's user.
 type connection struct {
-	client client.Client
-	doors  string // https://host:port
-	http   *http.Client
-	bearer string
+	client  client.Client
+	doors   string // https://host:port
+	objects string // of the S3 door
+	http    *http.Client
+	bearer  string
 	// workspace that the verb is about; set by in.
 	workspace string
 }
@@ -98,7 +99,7 @@ func (c *connection) find(ctx context.Context, host string) error {
 	case err != nil:
 		return unreachable(host, err)
 	}
-	c.doors = strings.TrimSuffix(where.Data["url"], "/")
+	c.doors, c.objects = strings.TrimSuffix(where.Data["url"], "/"), strings.TrimSuffix(where.Data["s3"], "/")
 	return nil
 }
 

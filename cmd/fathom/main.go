@@ -106,7 +106,7 @@ func addVerbs(root *cobra.Command, g *global) {
 		{"declare", "Declare:", []*cobra.Command{newApply(g), newPlan(g), newPut(g), newDelete(g)}},
 		{"look", "Look:", []*cobra.Command{newStatus(g), newShow(g), newRuns(g), newLogs(g), newWhy(g), newDiff(g), newSubject(g), newSQL(g), newOpen(g)}},
 		{"act", "Act:", []*cobra.Command{newPredict(g), newPromote(g), newRollback(g), newReplay(g), newRetry(g)}},
-		{"keep", "Run and keep:", []*cobra.Command{newUp(g), newBackup(g), newRestore(g), newDoctor(g), newLogin(g), newToken(g), newGC(g), newVersion(g)}},
+		{"keep", "Run and keep:", []*cobra.Command{newUp(g), newBackup(g), newRestore(g), newDoctor(g), newLogin(g), newToken(g), newKeys(g), newGC(g), newVersion(g)}},
 	}
 	for _, one := range groups {
 		root.AddGroup(&cobra.Group{ID: one.id, Title: one.title})

@@ -68,7 +68,7 @@ func (b *Builder) make(ctx context.Context, digest ref.Digest, file []byte, prog
 	if err := os.Rename(env, b.Path(digest)); err != nil {
 		return disk(err)
 	}
-	go b.settle(digest.Hex())
+	b.settling.Go(func() { b.settle(digest.Hex()) })
 	return nil
 }
 

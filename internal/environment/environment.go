@@ -80,6 +80,8 @@ type Builder struct {
 
 	mu     sync.Mutex
 	states map[ref.Digest]*attempt // by digest of the requirements file
+
+	settling sync.WaitGroup // environments that are being written through
 }
 
 // attempt is one background build.

@@ -95,6 +95,7 @@ func builder(t *testing.T, dir string) *Builder {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(b.Settled)
 	if _, err := b.interpreter(); err != nil {
 		t.Skipf("no interpreter: %v", err)
 	}
@@ -136,6 +137,7 @@ func TestSamePackagesAgainWithoutNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(second.Settled)
 	for _, list := range []string{pinnedList, openList} {
 		if _, err := second.Build(t.Context(), []byte(list), func(m string) { t.Log(m) }); err != nil {
 			t.Errorf("%q: %v", list, err)

@@ -31,6 +31,9 @@ func (b *Builder) settle(name string) {
 	}
 }
 
+// Settled waits until all environments that were built are written through and marked.
+func (b *Builder) Settled() { b.settling.Wait() }
+
 // distrust removes what an earlier boot of the machine may not have written through.
 func (b *Builder) distrust() error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

@@ -24,6 +24,8 @@ func statefulSet(c *cluster) {
 		pod := shell("", "hostname >> /data/lives; echo "+text+" >> /data/lives; exec sleep 1000", grace(0), func(p *v1.Pod) {
 			p.Spec.RestartPolicy = v1.RestartPolicyAlways
 			p.Spec.Containers[0].VolumeMounts = []v1.VolumeMount{{Name: "data", MountPath: "/data"}}
+			p.Spec.Containers[0].ReadinessProbe = &v1.Probe{PeriodSeconds: 1, ProbeHandler: v1.ProbeHandler{
+				Exec: &v1.ExecAction{Command: []string{"grep", "-q", text, "/data/lives"}}}} // it may be replaced once it has written
 		})
 		return v1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: pod.Spec}
 	}
