@@ -128,6 +128,9 @@ func (s *server) call(token, method, path, body string) (int, map[string]any) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	if strings.HasPrefix(body, "{") {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
