@@ -354,7 +354,7 @@ func TestSchemathesis(t *testing.T) {
 	}
 	// Values that fit the description rarely fit the model: refusing them is right.
 	cmd := exec.CommandContext(t.Context(), st, "run", schema, "--url", f.URL+"/endpoints/w/softmax", "--header", "Authorization: Bearer ada",
-		"--tls-verify", certificate(t, f.Server), "--exclude-checks", "positive_data_acceptance", "--phases", "coverage,fuzzing", "--max-examples", "40", "--seed", "1", "--max-time", "40",
+		"--tls-verify", certificate(t, f.Server), "--exclude-checks", "positive_data_acceptance", "--phases", "coverage,fuzzing", "--max-examples", "12", "--seed", "1", "--max-time", "40",
 		"--generation-database", "none", "--no-color", "--report-dir", t.TempDir())
 	cmd.Dir = t.TempDir()
 	// A tensor that claims to be too large is refused as such, whatever else is wrong.

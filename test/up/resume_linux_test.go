@@ -105,15 +105,22 @@ func killed(f *fathom, answer string, flags []string) {
 	}
 	f.kill()
 	f.again(answer, before, flags)
-	current := f.processes()
-	for pid, command := range old {
-		if current[pid] == command {
-			f.Errorf("process %s of the killed Fathom still runs: %s", pid, command)
-		}
+	if before, after := servers(old), servers(f.processes()); before != after || after == 0 { // adopted, or replaced; never both
+		f.Errorf("%d model servers run after the restart, %d before", after, before)
 	}
 	f.interrupt()
 	f.clean(links)
 	f.healthy()
+}
+
+// servers is how many of the processes serve a model.
+func servers(processes map[string]string) (n int) {
+	for _, command := range processes {
+		if strings.Contains(command, "fathom-step serve") {
+			n++
+		}
+	}
+	return n
 }
 
 var rows = regexp.MustCompile(`in +(\d+) rows`)
